@@ -236,11 +236,10 @@ pub fn function_name(data: &[u8]) -> String {
 #[must_use]
 pub fn error_text(name: Option<&str>) -> String {
     let Some(name) = name else { return "it gives no known reason".to_owned() };
-    let lines: Vec<&str> = include_str!("src/Interfaces.sol").lines().map(str::trim).collect();
+    let text = include_str!("src/Interfaces.sol");
     // Where two interfaces have an error of this name, the service's comes last.
-    let declared = lines.iter().rposition(|line| line.starts_with(&format!("error {name}(")));
-    let comment =
-        declared.and_then(|line| line.checked_sub(1)).and_then(|line| lines[line].strip_prefix("/// "));
+    let before = text.rfind(&format!(" error {name}(")).map(|declared| text[..declared].trim_end());
+    let comment = before.and_then(|before| before.lines().next_back()?.trim().strip_prefix("/// "));
     let Some(comment) = comment else { return name.to_owned() };
     let (first, rest) = comment.split_at(1);
     format!("{name}: {}{}", first.to_lowercase(), rest.trim_end_matches('.'))

@@ -8,6 +8,7 @@
 mod act;
 mod amount;
 mod deployment;
+mod doubt;
 mod fees;
 mod key;
 mod keystore;

@@ -14,8 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How often every node is asked before a query fails.
-const ROUNDS: u32 = 4;
+/// How often every node is asked before a query fails: for longer than a second, after which a node that allows only
+/// so many calls a second answers again.
+const ROUNDS: u32 = 5;
 /// The pause after the first round. It doubles with every round.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a node that fails is asked last, at most.
@@ -487,16 +488,24 @@ impl Nodes {
         truth(self.ask(&Question::HasCode(account)).await?.1)
     }
 
-    /// Sends a signed transaction to every node. One that takes it is enough.
+    /// Sends a signed transaction to every node. One that takes it is enough; if none answers, all are asked again.
     pub async fn send(&self, raw: &Bytes) -> Result<(), NodeError> {
         let question = Question::Send(raw.clone());
-        let members = self.in_order();
-        let sent = members.iter().map(|member| self.ask_one(member, question.clone()));
         let mut failure = NodeError::Missing("answer");
-        for reply in join_all(sent).await {
-            match reply {
-                Ok(_) => return Ok(()),
-                Err(error) => failure = error,
+        for round in 0..ROUNDS {
+            let members = self.in_order();
+            let sent = members.iter().map(|member| self.ask_one(member, question.clone()));
+            let mut refused = true;
+            for reply in join_all(sent).await {
+                let Err(error) = reply else { return Ok(()) };
+                refused &= matches!(error, NodeError::Refused { .. } | NodeError::OtherChain { .. });
+                failure = error;
+            }
+            if refused {
+                break;
+            }
+            if round + 1 < ROUNDS {
+                sleep(PAUSE * 2u32.pow(round)).await;
             }
         }
         Err(failure)

@@ -6,6 +6,7 @@
 
 use crate::act::{Act, MOST_BYTES, MOST_GAS, Mined, WalletError};
 use crate::amount::Ether;
+use crate::doubt::Doubt;
 use crate::fees::{Bid, Fees, GWEI, bid, raise};
 use crate::node::NodeError;
 use crate::nodes::Nodes;
@@ -68,8 +69,9 @@ pub struct Wallet {
     store: Arc<Store>,
     fees: Fees,
     pending: BTreeMap<u64, Pending>,
-    /// Of acts that were reverted: how much gas they get next time at least, if they had too little.
-    thirsty: HashMap<String, u64>,
+    /// Of acts that were reverted: how much gas they get next time at least, if they had too little, and the block
+    /// at which that was seen.
+    thirsty: HashMap<String, (u64, u64)>,
     /// Nonces below the first waiting one that nobody has used, and since when. A single such answer may be wrong.
     gap: Option<Doubt>,
     /// What was last known of the account.
@@ -95,31 +97,6 @@ enum Fact {
     Mined(Option<(B256, Sent)>),
     /// It waits; whether a node has it.
     Waits { known: bool },
-}
-
-/// Something that is believed only if it stays so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Doubt {
-    /// When it was first seen, in chain time.
-    since: u64,
-    /// How often it was seen.
-    seen: u32,
-}
-
-impl Doubt {
-    /// The same, seen once more.
-    fn again(doubt: Option<Self>, now: u64) -> Self {
-        // A node may have told a time that is yet to come.
-        doubt.map_or(Self { since: now, seen: 1 }, |old| Self {
-            since: old.since.min(now),
-            seen: old.seen.saturating_add(1),
-        })
-    }
-
-    /// Whether it was seen in several looks at several blocks.
-    fn is_over(&self, now: u64) -> bool {
-        self.seen >= 3 && now > self.since
-    }
 }
 
 impl Wallet {
@@ -171,6 +148,12 @@ impl Wallet {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.pending.values().filter(|pending| pending.mined.is_none()).count()
+    }
+
+    /// How many transactions, and acts that were reverted, are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.pending.len() + self.thirsty.len()
     }
 
     /// Whether something with a deadline isn't mined yet.
@@ -251,6 +234,11 @@ impl Wallet {
 
     fn next_nonce(&self, mined: u64) -> u64 {
         self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)))
+    }
+
+    /// The account's balance as of a head, in wei.
+    pub async fn balance(&mut self, head: &Head) -> Result<U256, WalletError> {
+        Ok(self.standing(head).await?.balance)
     }
 
     /// The account's balance and nonce and the usual tip, as of a head. They are asked for once per head.
@@ -343,7 +331,7 @@ impl Wallet {
                 act.gas
             }
         };
-        Ok(gas.max(self.thirsty.get(&act.name).copied().unwrap_or_default()).min(MOST_GAS))
+        Ok(gas.max(self.thirsty.get(&act.name).map_or(0, |(gas, _)| *gas)).min(MOST_GAS))
     }
 
     /// Maintains everything in flight: forgets what is buried, sends again what the node has lost, and raises
@@ -351,6 +339,8 @@ impl Wallet {
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
         let mut news = Vec::new();
         metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
+        // What is still due would have been sent again.
+        self.thirsty.retain(|_, (_, block)| head.number < block.saturating_add(BURIED));
         if self.pending.is_empty() {
             return Ok(news);
         }
@@ -454,7 +444,7 @@ impl Wallet {
                 // If it is still due, it is sent again at once; with more gas, if it had too little.
                 let little = gas >= pending.gas - pending.gas / 50;
                 let next = if little { pending.gas.saturating_mul(2).min(MOST_GAS) } else { 0 };
-                self.thirsty.insert(name.clone(), next);
+                self.thirsty.insert(name.clone(), (next, head.number));
                 self.forget(nonce)?;
             }
             return Ok(Some(Mined { name, hash, sent }));
@@ -492,10 +482,18 @@ impl Wallet {
         (cap, best, patience)
     }
 
+    /// The most that a transaction with so much gas can offer for it, if all others in flight are paid for too.
+    async fn affordable(&mut self, pending: &Pending, gas: u64, head: &Head) -> u128 {
+        let others = self.committed().saturating_sub(cost(&pending.act, pending.gas, pending.bid));
+        let Ok(Account { balance, .. }) = self.standing(head).await else { return u128::MAX };
+        let left = balance.saturating_sub(others).saturating_sub(pending.act.value);
+        (left / U256::from(gas.max(1))).saturating_to()
+    }
+
     /// Maintains a transaction that isn't mined.
     async fn push(&mut self, nonce: u64, known: bool, head: &Head) -> Result<(), WalletError> {
         let Some(mut pending) = self.pending.get(&nonce).cloned() else { return Ok(()) };
-        pending.lost = None;
+        (pending.lost, pending.passed_on) = (None, pending.passed_on || known);
         if pending.mined.take().is_some() {
             tracing::warn!(
                 act = pending.act.about,
@@ -511,14 +509,17 @@ impl Wallet {
         }
         let (cap, new, patience) = self.offer(nonce, head);
         let refused = pending.refused && head.time > pending.sent;
-        if refused || head.time.saturating_sub(pending.sent) >= patience {
-            let raised = raise(pending.bid, new, cap);
+        // What no node has heard of doesn't wait for more money.
+        if refused || pending.passed_on && head.time.saturating_sub(pending.sent) >= patience {
             // What no node has taken need not offer more than before, but perhaps it needs more gas.
             let gas = match refused {
                 true => self.gas(&pending.act).await.unwrap_or(pending.gas).max(pending.gas),
                 false => pending.gas,
             };
-            let bid = raised.unwrap_or(pending.bid);
+            // Nodes refuse an offer that the account can't pay, and forget the one before.
+            let most = self.affordable(&pending, gas, head).await;
+            let new = Bid { max_fee: new.max_fee.min(most), tip: new.tip.min(most) };
+            let bid = raise(pending.bid, new, cap.min(most)).unwrap_or(pending.bid);
             if bid != pending.bid || gas != pending.gas {
                 let (hash, raw) = self.sign(&pending.act, nonce, gas, bid)?;
                 let (act, gwei) = (&pending.act.about, gwei(bid.max_fee));

@@ -243,26 +243,34 @@ impl Book {
         self.positions.get(&hash)
     }
 
-    /// Forgets a request that no longer concerns any player, and its games.
-    pub fn close(&mut self, id: U256) -> Result<(), StoreError> {
+    /// How many requests, states of games, and requests that have games are kept.
+    #[must_use]
+    pub fn kept(&self) -> [usize; 3] {
+        [self.requests.len(), self.positions.len(), self.games.len()]
+    }
+
+    /// Forgets a request that no longer concerns any player, and its games. Returns the hashes that it has had.
+    pub fn close(&mut self, id: U256) -> Result<Vec<B256>, StoreError> {
         let games = self.games.get(&id).cloned().unwrap_or_default();
         let requests = format!("request/{id:020}/");
         let positions = games.keys().map(|game| format!("position/{game:064x}/"));
         // What can fail comes first: nothing is forgotten by halves.
         let mut names = Vec::new();
-        for prefix in [requests].into_iter().chain(positions) {
+        for prefix in [requests.clone()].into_iter().chain(positions) {
             names.extend(self.store.names(&prefix)?);
         }
         self.games.remove(&id);
+        let mut hashes = Vec::new();
         for name in names {
             // Names end with hashes.
             if let Some(hash) = name.rsplit('/').next().and_then(|hash| hash.parse::<B256>().ok()) {
                 self.requests.remove(&hash);
                 self.positions.remove(&hash);
+                hashes.extend(name.starts_with(&requests).then_some(hash));
             }
             self.unwritten.push((name, None));
         }
-        Ok(())
+        Ok(hashes)
     }
 }
 

@@ -36,6 +36,7 @@ struct State {
     /// By the name of the model.
     checks: BTreeMap<String, String>,
     store: Option<String>,
+    kept: Vec<(&'static str, usize)>,
 }
 
 /// A duty that could not be done yet.
@@ -121,6 +122,18 @@ impl Health {
     /// The state file can't be used, and why. `None` once it can.
     pub fn store(&self, reason: Option<String>) {
         self.state().store = reason;
+    }
+
+    /// How many entries of each kind the player keeps in memory.
+    pub fn keeps(&self, kept: Vec<(&'static str, usize)>) {
+        self.state().kept = kept;
+    }
+
+    /// The same, as it was noted last. What is kept for a request is forgotten when that is closed, so none of it grows
+    /// with the player's age.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(&'static str, usize)> {
+        self.state().kept.clone()
     }
 
     /// The health now. The metrics that tell it are made from the same report.

@@ -62,6 +62,11 @@ impl Preimages {
         Self { folder, kept: HashMap::new() }
     }
 
+    /// How many are in memory.
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
     /// The bytes with this root that fit into a region. Zeros at the end may be missing, and nobody needs a file
     /// to know that all of them are zero.
     pub fn find(&self, root: B256, region: &Region) -> Option<Bytes> {

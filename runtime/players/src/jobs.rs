@@ -51,7 +51,10 @@ pub(crate) struct Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Result,
+    /// A result; whether it is there in a moment. Then it need not be in the log: the answer or the check is.
+    Result {
+        quick: bool,
+    },
     Other,
 }
 
@@ -96,13 +99,18 @@ impl Jobs {
         self.set.try_join_next()
     }
 
+    /// How many failed jobs are remembered.
+    pub(crate) fn failed(&self) -> usize {
+        self.failed.len()
+    }
+
     /// Starts a job, unless it is running or has failed just now; returns whether it did.
     fn start(&mut self, job: Job, work: impl FnOnce() -> Result<Found, WorkError> + Send + 'static) -> bool {
         let waits = self.failed.get(&job.name).is_some_and(|(_, until)| *until > Instant::now());
         if waits || !self.running.insert(job.name.clone()) {
             return false;
         }
-        self.results += usize::from(job.kind == Kind::Result);
+        self.results += usize::from(job.kind != Kind::Other);
         let work = move || catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WorkError::BrokenOff));
         match self.workers {
             Workers::Threads => {
@@ -121,7 +129,7 @@ impl Jobs {
     /// Notes that a job is over.
     fn end(&mut self, job: &Job) {
         self.running.remove(&job.name);
-        self.results -= usize::from(job.kind == Kind::Result);
+        self.results -= usize::from(job.kind != Kind::Other);
     }
 
     /// Notes that a job has failed. Returns the pause before it is tried again: the longer, the more often it failed,
@@ -148,9 +156,11 @@ impl Player {
         }
         let Some(inference) = self.inference(case)? else { return Ok(()) };
         let (request, hash) = (case.id, case.hash);
-        let job = Job { kind: Kind::Result, ..self.job(format!("result/{hash}"), case) };
+        let quick = self.is_quick(case);
+        let job = Job { kind: Kind::Result { quick }, ..self.job(format!("result/{hash}"), case) };
         let model = job.model.clone();
-        if self.jobs.start(job, move || Ok(Found::Result(hash, inference.result()?))) {
+        let started = self.jobs.start(job, move || Ok(Found::Result(hash, inference.result()?)));
+        if started && !quick {
             let eth = Ether(case.request.as_ref().map_or(U256::ZERO, |request| U256::from(request.fee)));
             match case.answer.standing {
                 Standing::Pending => {
@@ -160,6 +170,14 @@ impl Player {
             }
         }
         Ok(())
+    }
+
+    /// Whether the result of a request is there in a moment.
+    fn is_quick(&self, case: &Case) -> bool {
+        const MOST_NANOSECONDS: u64 = 1_000_000_000;
+        let (Some(model), Some(request)) = (self.model(case), &case.request) else { return false };
+        let run = model.native.as_ref().and_then(|native| native.repeated(request.repetitions).ok());
+        run.is_some_and(|run| run.expected() <= MOST_NANOSECONDS)
     }
 
     /// A job for a request.
@@ -186,8 +204,12 @@ impl Player {
         match result {
             Ok(Found::Result(hash, mut computed)) => {
                 let (result, bytes) = (Short(computed.result), computed.bytes());
-                tracing::info!(%request, model, %result, bytes, "computed the result");
-                let by_root = self.view.book.request(hash).map_or(0, |asked| asked.request.byRoot);
+                if job.kind != (Kind::Result { quick: true }) {
+                    tracing::info!(%request, model, %result, bytes, "computed the result");
+                }
+                // It may have been forgotten meanwhile.
+                let Some(asked) = self.view.book.request(hash) else { return };
+                let by_root = asked.request.byRoot;
                 self.keep_outputs(by_root, &computed);
                 computed.forget(by_root);
                 self.results.insert(hash, computed);

@@ -17,6 +17,11 @@ impl Notes {
         said.len() < MOST && said.insert(message.to_owned())
     }
 
+    /// About how many requests something was said.
+    pub(crate) fn kept(&self) -> usize {
+        self.0.len()
+    }
+
     /// Forgets a request.
     pub(crate) fn forget(&mut self, request: U256) {
         self.0.remove(&request);

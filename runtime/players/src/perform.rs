@@ -53,7 +53,7 @@ impl Player {
         let call = IInferenceService::answerCall { id, request_: request.clone(), outputs };
         let bond = U256::from(self.terms.asserterBond);
         if self.is_new(case, &name)? {
-            if !self.can_pay(case, bond, Side::Asserter).await? || !self.is_certain(case, head).await? {
+            if !self.can_pay(case, bond, Side::Asserter, head).await? || !self.is_certain(case, head).await? {
                 return Ok(());
             }
             let (model, eth) = (self.model_name(case), Ether(bond));
@@ -151,7 +151,9 @@ impl Player {
             words: contracts::opening(opening),
         };
         if self.is_new(case, &name)? {
-            if !self.can_pay(case, bond, Side::Challenger).await? || !self.is_certain(case, head).await? {
+            if !self.can_pay(case, bond, Side::Challenger, head).await?
+                || !self.is_certain(case, head).await?
+            {
                 return Ok(());
             }
             let (model, eth) = (&model.name, Ether(bond));
@@ -241,14 +243,21 @@ impl Player {
 
     /// Whether the player can pay a bond, and for every game that may follow: one against each answer of its own that
     /// may still be challenged, and each that it has opened. Whoever can't pay for its moves loses true answers.
-    async fn can_pay(&mut self, case: &Case, bond: U256, side: Side) -> Result<bool, PlayerError> {
+    async fn can_pay(
+        &mut self,
+        case: &Case,
+        bond: U256,
+        side: Side,
+        head: &Head,
+    ) -> Result<bool, PlayerError> {
         let Some(shape) = self.shape(case) else { return Ok(false) };
         let price = U256::from(case.gas_price.max(self.config.reserve_price));
         let cost = |side| U256::from(shape.most_gas(side)) * price;
         let [asserter, challenger] = self.games.map(U256::from);
         let open = asserter * cost(Side::Asserter) + challenger * cost(Side::Challenger);
         let needed = bond.saturating_add(cost(side)).saturating_add(open);
-        let balance = self.node.balance(self.wallet.address()).await?.saturating_sub(self.wallet.committed());
+        // Asked for once per head: what can't be paid for is tried at every look.
+        let balance = self.wallet.balance(head).await?.saturating_sub(self.wallet.committed());
         if balance >= needed {
             self.games[usize::from(side == Side::Challenger)] += 1;
             self.config.health.money(what(side), None);

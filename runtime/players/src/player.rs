@@ -376,6 +376,7 @@ impl Player {
         }
         troubles.extend(self.fetch_wanted().await.err());
         let health = &self.config.health;
+        health.keeps(self.kept());
         let store = troubles.iter().find(|error| error.is_about_store());
         health.store(store.map(ToString::to_string));
         match troubles.into_iter().next() {
@@ -488,9 +489,7 @@ impl Player {
 
     /// Forgets a request that is over, and everything that was kept for it.
     async fn close(&mut self, id: U256, head: &Head) -> Result<(), PlayerError> {
-        let mut closed = None;
         if let Some(case) = self.view.take(id) {
-            closed = Some(case.hash);
             let certain = self.is_certain(&case, head).await;
             self.view.put(case);
             // It is believed for ever. If a node has lied, its state is read again.
@@ -502,16 +501,33 @@ impl Player {
         for prefix in [format!("act/{id:020}/"), format!("answered/{id:020}/")] {
             gone.extend(self.store.names(&prefix)?.into_iter().map(|name| (name, None)));
         }
-        self.view.close(id, gone)?;
+        // After a reorganization, there may be several.
+        for hash in self.view.close(id, gone)? {
+            self.results.remove(&hash);
+        }
         self.notes.forget(id);
         let challenge = format!("challenge/{id}/");
         self.openings.retain(|name, _| !name.starts_with(&challenge));
         let move_ = format!("move/{id}/");
         self.replies.retain(|name, _| !name.starts_with(&move_));
-        if let Some(hash) = closed {
-            self.results.remove(&hash);
-        }
         Ok(())
+    }
+
+    /// How many entries of each kind the player keeps in memory.
+    fn kept(&self) -> Vec<(&'static str, usize)> {
+        let mut kept = vec![
+            ("inferences", self.inferences.len()),
+            ("results", self.results.len()),
+            ("preimages", self.preimages.kept()),
+            ("wanted", self.wanted.len()),
+            ("openings", self.openings.len()),
+            ("replies", self.replies.len()),
+            ("notes", self.notes.kept()),
+            ("failed jobs", self.jobs.failed()),
+            ("acts", self.wallet.kept()),
+        ];
+        kept.extend(self.view.kept());
+        kept
     }
 
     /// Whether it is this look's turn to ask for the player's money.

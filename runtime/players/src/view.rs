@@ -210,15 +210,36 @@ impl View {
         buried.map(|(id, _)| *id).filter(|id| !playing(id)).collect()
     }
 
-    /// Forgets a request, and removes these entries of the store with it.
-    pub(crate) fn close(&mut self, id: U256, gone: Vec<(String, Option<Vec<u8>>)>) -> Result<(), StoreError> {
-        self.book.close(id)?;
+    /// Forgets a request, and removes these entries of the store with it. Returns the hashes that it has had.
+    pub(crate) fn close(
+        &mut self,
+        id: U256,
+        gone: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Result<Vec<B256>, StoreError> {
+        let hashes = self.book.close(id)?;
         self.book.save(gone)?;
         self.over.remove(&id);
         self.cases.remove(&id);
         self.changed.remove(&id);
         self.missing.remove(&id);
-        Ok(())
+        Ok(hashes)
+    }
+
+    /// How many entries of each kind are kept in memory.
+    pub(crate) fn kept(&self) -> [(&'static str, usize); 10] {
+        let [requests, positions, games] = self.book.kept();
+        [
+            ("requests", requests),
+            ("positions", positions),
+            ("games", games),
+            ("cases", self.cases.len()),
+            ("over", self.over.len()),
+            ("known", self.known.len()),
+            ("others", self.others.len()),
+            ("missing", self.missing.len()),
+            ("changed", self.changed.len()),
+            ("heads", self.heads.len()),
+        ]
     }
 
     /// Writes what is new, and from time to time how far the events were read.

@@ -5,7 +5,7 @@ use alloy_sol_types::{SolCall, SolError, SolEvent};
 use isa::Extensions;
 use revm::context::TxEnv;
 use revm::context::result::{ExecutionResult, Output, ResultGas};
-use revm::database::{CacheDB, EmptyDB};
+use revm::database::{AccountState, CacheDB, EmptyDB};
 use revm::handler::MainnetContext;
 use revm::primitives::{Address, Bytes, Log, TxKind, U256};
 use revm::state::AccountInfo;
@@ -15,11 +15,25 @@ use thiserror::Error;
 /// A chain with rules as of Osaka, on which gas costs nothing.
 pub struct Chain {
     evm: MainnetEvm<MainnetContext<CacheDB<EmptyDB>>>,
+    /// What every change replaced, if that is noted.
+    replaced: Option<Vec<Replaced>>,
 }
 
 /// The state of all accounts.
 #[derive(Debug, Clone)]
 pub struct State(CacheDB<EmptyDB>);
+
+/// An account before a change: what it was, and the slots of its storage that have changed.
+#[derive(Debug, Clone)]
+struct Replaced {
+    address: Address,
+    account: Option<(AccountInfo, AccountState)>,
+    slots: Vec<(U256, U256)>,
+}
+
+/// Changes that were undone, to make them again.
+#[derive(Debug)]
+pub struct Undone(Vec<Replaced>);
 
 /// The outcome and the cost of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +128,7 @@ impl Chain {
                 cfg.disable_nonce_check = true;
             })
             .build_mainnet();
-        let mut chain = Self { evm };
+        let mut chain = Self { evm, replaced: None };
         chain.set_time(1);
         chain
     }
@@ -130,8 +144,69 @@ impl Chain {
         self.evm.ctx.journaled_state.database = state.0.clone();
     }
 
+    /// Notes all changes from now on, so that they can be undone. No contract may be deployed then.
+    pub fn note_changes(&mut self) {
+        self.replaced = Some(Vec::new());
+    }
+
+    /// How many changes were noted.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        self.replaced.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Undoes all changes but the first ones.
+    pub fn undo(&mut self, changes: usize) -> Undone {
+        let mut replaced = self.replaced.take().unwrap_or_default();
+        let undone = replaced.split_off(changes.min(replaced.len()));
+        self.replaced = Some(replaced);
+        Undone(undone.into_iter().rev().map(|replaced| self.replace(replaced)).collect())
+    }
+
+    /// Makes changes again that were undone last.
+    pub fn redo(&mut self, undone: Undone) {
+        for replaced in undone.0.into_iter().rev() {
+            let replaced = self.replace(replaced);
+            self.replaced.get_or_insert_default().push(replaced);
+        }
+    }
+
+    /// Puts back what was replaced; returns what that replaces.
+    fn replace(&mut self, before: Replaced) -> Replaced {
+        let Replaced { address, account, slots } = before;
+        let now = self.noted(address, slots.iter().map(|(slot, _)| *slot));
+        let accounts = &mut self.evm.ctx.journaled_state.database.cache.accounts;
+        match account {
+            None => drop(accounts.remove(&address)),
+            Some((info, state)) => {
+                let account = accounts.entry(address).or_default();
+                (account.info, account.account_state) = (info, state);
+                account.storage.extend(slots);
+            }
+        }
+        now
+    }
+
+    /// An account and some of its slots as they are now.
+    fn noted(&self, address: Address, slots: impl Iterator<Item = U256>) -> Replaced {
+        let account = self.evm.ctx.journaled_state.database.cache.accounts.get(&address);
+        let slot = |slot| account.and_then(|account| account.storage.get(&slot)).copied().unwrap_or_default();
+        let slots = slots.map(|number| (number, slot(number))).collect();
+        let account = account.map(|account| (account.info.clone(), account.account_state.clone()));
+        Replaced { address, account, slots }
+    }
+
+    /// Notes an account before it changes.
+    fn note(&mut self, address: Address, slots: impl Iterator<Item = U256>) {
+        if self.replaced.is_some() {
+            let noted = self.noted(address, slots);
+            self.replaced.get_or_insert_default().push(noted);
+        }
+    }
+
     /// Takes money from an account, as far as it has some, in wei.
     pub fn charge(&mut self, account: Address, wei: U256) {
+        self.note(account, std::iter::empty());
         let accounts = &mut self.evm.ctx.journaled_state.database.cache.accounts;
         if let Some(account) = accounts.get_mut(&account) {
             account.info.balance = account.info.balance.saturating_sub(wei);
@@ -140,6 +215,7 @@ impl Chain {
 
     /// Sets an account's balance, in wei.
     pub fn fund(&mut self, account: Address, wei: U256) {
+        self.note(account, std::iter::empty());
         self.evm.ctx.journaled_state.database.insert_account_info(account, AccountInfo::from_balance(wei));
     }
 
@@ -276,6 +352,10 @@ impl Chain {
         let changes = slots.filter(|slot| slot.is_changed());
         let (new, changed): (Vec<_>, Vec<_>) = changes.partition(|slot| slot.original_value.is_zero());
         let (new_slots, changed_slots) = (new.len() as u64, changed.len() as u64);
+        for (address, account) in executed.state.iter().filter(|(_, account)| account.is_touched()) {
+            let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+            self.note(*address, slots.map(|(number, _)| *number));
+        }
         self.evm.commit(executed.state);
         let (outcome, gas) = outcome(executed.result);
         let spent = gas.total_gas_spent().saturating_sub(gas.inner_refunded());
@@ -326,5 +406,45 @@ fn failure(outcome: &Outcome) -> ChainError {
         Outcome::Revert(data) => ChainError::Reverted { data: data.clone() },
         Outcome::Halt(reason) => ChainError::Halted { reason: reason.clone() },
         Outcome::Success { .. } => ChainError::Answer { reason: "no contract was deployed".to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_undone_and_made_again() {
+        let mut chain = Chain::new();
+        let [rich, poor] = [1, 2].map(Address::with_last_byte);
+        chain.fund(rich, U256::from(100));
+        // It stores the first word of its calldata in slot 0, and returns what was there:
+        // SLOAD(0), CALLDATALOAD(0), SSTORE(0), MSTORE(0), RETURN(0, 32).
+        let runtime = [0x5f, 0x54, 0x5f, 0x35, 0x5f, 0x55, 0x5f, 0x52, 0x60, 0x20, 0x5f, 0xf3];
+        // PUSH12 runtime, MSTORE(0), RETURN(20, 12).
+        let code = [&[0x6b][..], &runtime, &[0x5f, 0x52, 0x60, 0x0c, 0x60, 0x14, 0xf3]].concat();
+        let (cell, _) = chain.deploy(rich, code).expect("a contract");
+        let stored = |chain: &mut Chain| {
+            let bytes = chain.view(cell, vec![0; 32]).expect("a word");
+            U256::from_be_slice(&bytes)
+        };
+        chain.note_changes();
+        let mut seen = vec![(0, U256::ZERO, U256::ZERO)];
+        for word in [7u8, 9] {
+            let data = [&[0; 31][..], &[word]].concat();
+            chain.send(rich, TxKind::Call(cell), data, U256::ZERO).expect("a receipt");
+            chain.send(rich, TxKind::Call(poor), vec![], U256::from(word)).expect("a receipt");
+            chain.charge(poor, U256::ONE);
+            seen.push((chain.changes(), stored(&mut chain), chain.balance(poor)));
+        }
+        assert_eq!(seen[2].1, U256::from(9));
+        assert_eq!(seen[2].2, U256::from(14));
+        let now = seen[2].0;
+        for &(changes, word, balance) in &seen {
+            let undone = chain.undo(changes);
+            assert_eq!((chain.changes(), stored(&mut chain), chain.balance(poor)), (changes, word, balance));
+            chain.redo(undone);
+            assert_eq!((chain.changes(), stored(&mut chain)), (now, seen[2].1));
+        }
     }
 }

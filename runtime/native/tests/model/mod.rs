@@ -177,8 +177,13 @@ pub const SIZE: u64 = 6000;
 /// A model that repeats `x = x / 2 + count` between `least` and `most` times on a state, but stops as soon as
 /// it has counted to its input; the state begins with its other input. Each output is a copy of the state.
 pub fn counter(least: u64, most: u64) -> Model {
+    counter_of(SIZE, least, most)
+}
+
+/// The same on a state of another size.
+pub fn counter_of(size: u64, least: u64, most: u64) -> Model {
     let (state, number, flag) = (
-        TensorType::new(DType::F32, [SIZE]),
+        TensorType::new(DType::F32, [size]),
         TensorType::new(DType::I32, [1]),
         TensorType::new(DType::Bool, [1]),
     );

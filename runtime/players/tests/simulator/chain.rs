@@ -2,16 +2,20 @@
 
 use alloy::consensus::{Transaction as _, TxEnvelope, transaction::SignerRecoverable as _};
 use alloy::eips::eip2718::Decodable2718 as _;
-use chain::{Log, Receipt, Sent};
-use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, Order, SolCall, Terms, U256};
+use chain::{Head, Log, Receipt, Sent};
+use contracts::{
+    Address, B256, Bytes, IInferenceService, IModelRegistry, Order, SolCall, SolValue, Standing, Terms, U256,
+};
 use evm::chain::{Chain as Evm, ChainError, Outcome, State};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 
 pub const CHAIN_ID: u64 = 31_337;
 /// When the first block was made.
 pub const START: u64 = 1_700_000_000;
-const GWEI: u128 = 1_000_000_000;
+/// What gas usually costs, in wei.
+pub const BASE_FEE: u128 = 1_000_000_000;
 const DEPLOYER: Address = Address::repeat_byte(0xdd);
 /// Who makes requests.
 pub const REQUESTER: Address = Address::repeat_byte(0x0e);
@@ -26,11 +30,19 @@ pub struct Block {
     pub base_fee: u128,
     pub logs: Vec<Log>,
     receipts: HashMap<B256, Receipt>,
-    /// The state after it, and the nonces.
-    state: State,
+    /// How many changes of the state there were after it, a name of that state, and the nonces.
+    changes: usize,
+    state: u64,
     nonces: HashMap<Address, u64>,
     /// Its transactions.
     sent: Vec<Sending>,
+}
+
+impl Block {
+    pub fn head(&self) -> Head {
+        let Self { number, hash, parent, time, base_fee, .. } = *self;
+        Head { number, hash, parent, time, base_fee }
+    }
 }
 
 /// A transaction.
@@ -47,6 +59,8 @@ pub struct Sending {
     tip: u128,
     /// Whether it was signed, or made by the simulation itself.
     signed: bool,
+    /// The time of the first block that may have it.
+    pub not_before: u64,
 }
 
 thread_local! {
@@ -68,58 +82,54 @@ pub struct Chain {
     evm: Evm,
     pub blocks: Vec<Block>,
     pub pool: BTreeMap<(Address, u64), Sending>,
-    /// Known transactions, mined or not.
+    /// Known transactions, mined or not, and the blocks of those that are.
     known: HashMap<B256, Sending>,
+    mined: HashMap<B256, u64>,
+    /// What was asked of a state, since most of it is asked again and again.
+    views: HashMap<(u64, Vec<u8>), Bytes>,
     pub registry: Address,
     pub service: Address,
     pub terms: Terms,
     pub base_fee: u128,
     /// Makes the hashes of blocks differ.
     salt: u64,
+    /// Who sent what they couldn't pay for.
+    pub broke: Vec<Address>,
+    reorganized: bool,
 }
 
 impl Chain {
-    /// A chain with a service on which a model is registered.
-    pub fn new(model: &game::Model, terms: Terms) -> Self {
+    /// A chain with a service on which models are registered.
+    pub fn new(models: &[&game::Model], terms: Terms) -> Self {
+        let (state, registry, service) = deployed(models, &terms);
         let mut evm = Evm::new();
+        evm.restore(&state);
         evm.set_time(START);
-        for account in [DEPLOYER, REQUESTER] {
-            evm.fund(account, U256::from(10).pow(U256::from(24)));
-        }
-        let extensions = model.profile.extensions();
-        let code = solidity::bytecode(extensions);
-        let hash = B256::new(step::keccak(&code).0);
-        let (registry, _) =
-            evm.deploy(DEPLOYER, contracts::model_registry(&[(extensions, hash)])).expect("a registry");
-        let call = IModelRegistry::deployVerifierCall {
-            extensions: u32::from(extensions.bits()),
-            creationCode: code.into(),
-        };
-        evm.transact(DEPLOYER, registry, &call).expect("a verifier");
-        let call = IModelRegistry::registerCall { model: contracts::model(model) };
-        evm.transact(DEPLOYER, registry, &call).expect("a model");
-        let code = contracts::inference_service(registry, &terms);
-        let (service, _) = evm.deploy(DEPLOYER, code).expect("a service");
+        evm.note_changes();
         let mut new = Self {
             evm,
             blocks: Vec::new(),
             pool: BTreeMap::new(),
             known: HashMap::new(),
+            mined: HashMap::new(),
+            views: HashMap::new(),
             registry,
             service,
             terms,
-            base_fee: GWEI,
+            base_fee: BASE_FEE,
             salt: 0,
+            broke: Vec::new(),
+            reorganized: false,
         };
         new.mine(START, |_| true);
         new
     }
 
+    /// Gives an account money, before anything else happens.
     pub fn fund(&mut self, account: Address, wei: U256) {
         self.evm.fund(account, wei);
-        if let Some(last) = self.blocks.last_mut() {
-            last.state = self.evm.state();
-        }
+        let changes = self.evm.changes();
+        self.blocks.iter_mut().for_each(|block| block.changes = changes);
     }
 
     pub fn head(&self) -> &Block {
@@ -144,17 +154,24 @@ impl Chain {
             let ready = self.pool.values().find(|sending| {
                 let nonce = nonces.get(&sending.from).copied().unwrap_or_default();
                 let pays = !sending.signed || sending.max_fee >= self.base_fee;
-                sending.nonce == nonce && pays && chosen(sending) && self.affords(sending)
+                let due = sending.nonce == nonce && sending.not_before <= time;
+                due && pays && chosen(sending) && self.affords(sending)
             });
             let Some(sending) = ready.cloned() else { break };
             self.pool.remove(&(sending.from, sending.nonce));
             *nonces.entry(sending.from).or_default() += 1;
             let receipt = self.execute(&sending, number, hash, time, &mut logs);
             receipts.insert(sending.hash, receipt);
+            self.mined.insert(sending.hash, number);
             sent.push(sending);
         }
-        let (base_fee, state) = (self.base_fee, self.evm.state());
-        self.blocks.push(Block { number, hash, parent, time, base_fee, logs, receipts, state, nonces, sent });
+        let (base_fee, changes) = (self.base_fee, self.evm.changes());
+        // A state is named by the first block that has it.
+        let last = self.blocks.last().filter(|_| sent.is_empty());
+        let state = last.map_or(self.salt, |last| last.state);
+        let block =
+            Block { number, hash, parent, time, base_fee, logs, receipts, changes, state, nonces, sent };
+        self.blocks.push(block);
         // Those that can never be mined any more.
         let nonces = &self.blocks[self.blocks.len() - 1].nonces;
         self.pool.retain(|(from, nonce), _| *nonce >= nonces.get(from).copied().unwrap_or_default());
@@ -208,11 +225,13 @@ impl Chain {
     /// Replaces the last blocks by as many others and one more. Their transactions go back to the pool; `keeps` says
     /// which of them.
     pub fn reorganize(&mut self, depth: usize, time: u64, keeps: impl Fn(&Sending) -> bool) {
+        self.reorganized = true;
         let depth = depth.min(self.blocks.len() - 1);
         let gone = self.blocks.split_off(self.blocks.len() - depth);
-        let last = self.head();
-        let state = last.state.clone();
-        self.evm.restore(&state);
+        self.evm.undo(self.head().changes);
+        for hash in gone.iter().flat_map(|block| block.receipts.keys()) {
+            self.mined.remove(hash);
+        }
         let times: Vec<u64> = gone.iter().map(|block| block.time).collect();
         for sending in gone.into_iter().flat_map(|block| block.sent).filter(keeps) {
             self.pool.insert((sending.from, sending.nonce), sending);
@@ -243,6 +262,7 @@ impl Chain {
             max_fee: envelope.max_fee_per_gas(),
             tip: envelope.max_priority_fee_per_gas().unwrap_or_default(),
             signed: true,
+            not_before: 0,
         };
         let zeros = sending.data.iter().filter(|&&byte| byte == 0).count() as u64;
         let tokens = zeros + 4 * (sending.data.len() as u64 - zeros);
@@ -253,6 +273,8 @@ impl Chain {
             return Err("nonce too low");
         }
         if !self.affords(&sending) {
+            // What a reorganization undoes may have paid for it.
+            self.broke.extend((!self.reorganized).then_some(sending.from));
             return Err("insufficient funds for gas * price + value");
         }
         if let Some(old) = self.pool.get(&(sending.from, sending.nonce))
@@ -270,7 +292,14 @@ impl Chain {
     }
 
     pub fn receipt(&self, hash: B256) -> Option<&Receipt> {
-        self.blocks.iter().rev().find_map(|block| block.receipts.get(&hash))
+        self.block(*self.mined.get(&hash)?)?.receipts.get(&hash)
+    }
+
+    /// What an account has paid for gas.
+    pub fn spent(&self, account: Address) -> U256 {
+        let sent = self.blocks.iter().flat_map(|block| block.sent.iter().map(move |sent| (block, sent)));
+        let own = sent.filter(|(_, sent)| sent.from == account);
+        own.map(|(block, sent)| block.receipts[&sent.hash].sent.cost).fold(U256::ZERO, |sum, cost| sum + cost)
     }
 
     pub fn nonce(&self, account: Address) -> u64 {
@@ -281,16 +310,24 @@ impl Chain {
         self.evm.balance(account)
     }
 
-    /// Calls a view function as of a block.
+    /// Calls a view function as of a block. None of the contracts' depends on the time.
     pub fn view(&mut self, block: u64, to: Address, data: &[u8]) -> Result<Bytes, ChainError> {
-        if block + 1 == self.blocks.len() as u64 {
-            return self.evm.view(to, data.to_vec());
+        /// More than players ask between two changes.
+        const MOST: usize = 1000;
+        let Block { changes, state, .. } = self.blocks[block as usize];
+        let key = (state, [&to[..], data].concat());
+        if let Some(found) = self.views.get(&key) {
+            return Ok(found.clone());
         }
-        let (now, then) = (self.evm.state(), self.blocks[block as usize].state.clone());
-        self.evm.restore(&then);
+        let undone = (changes < self.evm.changes()).then(|| self.evm.undo(changes));
         let found = self.evm.view(to, data.to_vec());
-        self.evm.restore(&now);
-        found
+        undone.into_iter().for_each(|undone| self.evm.redo(undone));
+        let found = found?;
+        if self.views.len() >= MOST {
+            self.views.clear();
+        }
+        self.views.insert(key, found.clone());
+        Ok(found)
     }
 
     pub fn estimate(
@@ -309,6 +346,18 @@ impl Chain {
         self.evm.call(Address::ZERO, self.service, call).expect("an answer")
     }
 
+    /// Whether no answer is pending, and nothing has been sent for so many blocks.
+    pub fn is_settled(&mut self, quiet: usize) -> bool {
+        let mut last = self.blocks.iter().rev().take(quiet);
+        if !self.pool.is_empty() || last.any(|block| !block.sent.is_empty()) {
+            return false;
+        }
+        let count = self.ask(&IInferenceService::requestCountCall {}).to::<u64>();
+        let ids = (1..=count).map(U256::from).collect();
+        let statuses = self.ask(&IInferenceService::statusOfCall { ids });
+        statuses.iter().all(|status| status.answer.standing != Standing::Pending)
+    }
+
     /// Puts a call by somebody who has no key into the pool.
     pub fn order(&mut self, from: Address, data: Vec<u8>, value: U256) {
         let waiting = self.pool.keys().filter(|(account, _)| *account == from).count() as u64;
@@ -316,8 +365,8 @@ impl Chain {
         self.salt += 1;
         let hash = B256::new(step::keccak(&[&data[..], &self.salt.to_be_bytes()].concat()).0);
         let (to, data, signed) = (Some(self.service), data.into(), false);
-        let (gas, max_fee, tip) = (1 << 24, 0, 0);
-        let sending = Sending { hash, from, to, nonce, data, value, gas, max_fee, tip, signed };
+        let (gas, max_fee, tip, not_before) = (1 << 24, 0, 0, 0);
+        let sending = Sending { hash, from, to, nonce, data, value, gas, max_fee, tip, signed, not_before };
         self.known.insert(hash, sending.clone());
         self.pool.insert((from, nonce), sending);
     }
@@ -336,4 +385,41 @@ impl Chain {
         let call = IInferenceService::requestCall { order, inputs: inputs.iter().map(given).collect() };
         self.order(REQUESTER, call.abi_encode(), U256::from(fee));
     }
+}
+
+/// The state of a chain with a service on which models are registered, and where the registry and the service are.
+/// Deploying them takes long, and it is always the same.
+fn deployed(models: &[&game::Model], terms: &Terms) -> (State, Address, Address) {
+    type Deployed = (State, Address, Address);
+    static KNOWN: Mutex<Vec<(Vec<u8>, Deployed)>> = Mutex::new(Vec::new());
+    let key =
+        models.iter().flat_map(|model| contracts::model_id(model).0).chain(terms.abi_encode()).collect();
+    let mut known = KNOWN.lock().expect("a lock");
+    if let Some((_, deployed)) = known.iter().find(|(found, _)| *found == key) {
+        return deployed.clone();
+    }
+    let mut evm = Evm::new();
+    evm.set_time(START);
+    for account in [DEPLOYER, REQUESTER] {
+        evm.fund(account, U256::from(10).pow(U256::from(24)));
+    }
+    let extensions = models[0].profile.extensions();
+    let code = solidity::bytecode(extensions);
+    let hash = B256::new(step::keccak(&code).0);
+    let (registry, _) =
+        evm.deploy(DEPLOYER, contracts::model_registry(&[(extensions, hash)])).expect("a registry");
+    let call = IModelRegistry::deployVerifierCall {
+        extensions: u32::from(extensions.bits()),
+        creationCode: code.into(),
+    };
+    evm.transact(DEPLOYER, registry, &call).expect("a verifier");
+    for model in models {
+        let call = IModelRegistry::registerCall { model: contracts::model(model) };
+        evm.transact(DEPLOYER, registry, &call).expect("a model");
+    }
+    let code = contracts::inference_service(registry, terms);
+    let (service, _) = evm.deploy(DEPLOYER, code).expect("a service");
+    let deployed = (evm.state(), registry, service);
+    known.push((key, deployed.clone()));
+    deployed
 }

@@ -1,89 +1,70 @@
 //! Whole players under a simulator of everything that surrounds them: a chain with the real contracts, nodes that
-//! fail in every way, crashes at any await, and time that isn't real. A run depends on its seed alone.
+//! fail in every way, kills at any moment, and time that isn't real. A run depends on its seed alone.
 
+mod cast;
 mod chain;
+mod days;
+mod disk;
+mod judge;
+mod log;
+mod mixture;
 mod node;
+mod people;
 mod scenes;
 
-use crate::model::counter;
-use ::chain::{Deployment, Fees, GWEI, Node, Nodes, PrivateKeySigner, Store};
+use crate::model::inputs;
+use ::chain::{Deployment, PrivateKeySigner};
+use cast::{Actor, Calls, Character, SIZE, commitments};
 use chain::{CHAIN_ID, Chain, START};
-use contracts::{Address, B256, Bytes, IInferenceService, Standing, Terms, U256};
-use game::Oracle as _;
-use image::Image;
-use native::Native;
-use node::{Faults, Random, Sent, SimNode};
-use players::{Config, LoadedModel, Player, Role, Tamper, Workers};
-use prover::Change;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use contracts::{B256, Bytes, Standing, Terms, U256};
+use disk::{Disk, Life};
+use judge::{Verdict, judge};
+use log::{Meter, WHO};
+use node::{Faults, Late, Random, Sent, SimNode};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// The seconds between two blocks.
-const BLOCK: u64 = 2;
-/// What an account has at the beginning.
-const MONEY: u64 = 10;
+/// The fee of a request that pays.
+const FEE: u64 = 1_000_000;
 
-/// The terms of the service.
-fn terms(clock: u32) -> Terms {
-    Terms {
-        window: 60,
-        clock,
-        arity: 8,
-        asserterBond: U256::from(20_000_000_000_000_000u64).to(),
-        challengerBond: U256::from(10_000_000_000_000_000u64).to(),
-        burned: U256::from(5_000_000_000_000_000u64).to(),
-    }
-}
-
-/// The model: it counts, in a period.
-fn image() -> &'static Image {
-    static IMAGE: OnceLock<Image> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let image = Image::new(counter(1, 5).contents()).expect("an image");
-        image.verify(|_| ()).expect("a sound image");
-        image
-    })
-}
-
-/// Its native code.
-fn native() -> &'static Native {
-    static NATIVE: OnceLock<Native> = OnceLock::new();
-    NATIVE.get_or_init(|| Native::of(image(), 1).expect("native code"))
-}
-
-/// A player of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Character {
-    /// An honest server.
-    Server,
-    /// A server that lies about its result.
-    Liar,
-    /// A server that lies, and never moves.
-    Silent,
-    /// An honest validator.
-    Validator,
-}
-
-/// What happens in a run.
+/// What happens in a run. Times are seconds since the start.
+#[derive(Debug, Clone)]
 pub struct Scene {
     pub seed: u64,
     pub cast: Vec<Character>,
     /// What is wrong with the nodes of the honest ones.
     pub nodes: Vec<Faults>,
-    /// When requests are made, in seconds since the start.
+    /// When requests are made.
     pub requests: Vec<u64>,
+    /// The same without a fee, and for the other model.
+    pub free: Vec<u64>,
+    pub others: Vec<u64>,
+    /// Whether each request has an input of its own, and whether the bytes of the players' logs are counted.
+    pub varied: bool,
+    pub metered: bool,
     /// When, and how deep, the chain is reorganized.
     pub reorganizations: Vec<(u64, usize)>,
     /// When the honest players are killed and started again.
-    pub crashes: Vec<u64>,
+    pub kills: Vec<u64>,
     /// When the disks of the honest are full.
-    pub full: Option<std::ops::Range<u64>>,
-    /// The seconds that each side has for its moves in a game.
+    pub full: Option<Range<u64>>,
+    /// When gas costs so many times as much as usual.
+    pub dear: Option<(Range<u64>, u64)>,
+    /// When the time of the chain leaps, and how far. Back: it stands still, with no blocks, for so long.
+    pub leaps: Vec<(u64, i64)>,
+    /// How long an answer can be challenged, and each side has for its moves in a game, in seconds.
+    pub window: u32,
     pub clock: u32,
-    /// When the run ends.
+    /// The seconds between two blocks, and the time between two looks of the players.
+    pub block: u64,
+    pub poll: Duration,
+    /// When the run ends, and whether it ends some seconds after everything is settled.
     pub end: u64,
+    pub until_settled: bool,
 }
 
 impl Scene {
@@ -94,25 +75,93 @@ impl Scene {
             cast: vec![Character::Liar, Character::Validator],
             nodes: vec![faults],
             requests: vec![3],
+            free: Vec::new(),
+            others: Vec::new(),
+            varied: false,
+            metered: false,
             reorganizations: Vec::new(),
-            crashes: Vec::new(),
+            kills: Vec::new(),
             full: None,
+            dear: None,
+            leaps: Vec::new(),
+            window: 60,
             clock: 24,
+            block: 2,
+            poll: Duration::from_millis(500),
             end: 400,
+            until_settled: true,
         }
     }
+
+    /// The terms of the service.
+    fn terms(&self) -> Terms {
+        Terms {
+            window: self.window,
+            clock: self.clock,
+            arity: 8,
+            asserterBond: U256::from(20_000_000_000_000_000u64).to(),
+            challengerBond: U256::from(10_000_000_000_000_000u64).to(),
+            burned: U256::from(5_000_000_000_000_000u64).to(),
+        }
+    }
+
+    /// When the last thing happens that is not the weather of nodes.
+    fn last_event(&self) -> u64 {
+        let requests = self.requests.iter().chain(&self.free).chain(&self.others).chain(&self.kills).copied();
+        let chain =
+            self.reorganizations.iter().map(|(at, _)| *at).chain(self.leaps.iter().map(|(at, _)| *at));
+        let ends = self.full.iter().map(|full| full.end).chain(self.dear.iter().map(|(when, _)| when.end));
+        requests.chain(chain).chain(ends).max().unwrap_or_default()
+    }
+
+    /// What is requested, by time: the index of the model, and the fee.
+    fn orders(&self) -> BTreeMap<u64, Vec<(usize, u64)>> {
+        let mut orders = BTreeMap::<u64, Vec<(usize, u64)>>::new();
+        let all = [(&self.requests, 0, FEE), (&self.free, 0, 0), (&self.others, 1, FEE)];
+        for (times, model, fee) in all {
+            times.iter().for_each(|time| orders.entry(*time).or_default().push((model, fee)));
+        }
+        orders
+    }
+}
+
+/// How an honest player was during a run.
+pub struct Trace {
+    pub character: Character,
+    /// Its number in the cast.
+    who: usize,
+    /// How long the run took.
+    pub seconds: u64,
+    /// Its calls by kind, and those of the last hundred seconds.
+    pub calls: HashMap<&'static str, u64>,
+    pub quiet: HashMap<&'static str, u64>,
+    /// What it kept in memory at the end, and the bytes on its disk.
+    pub kept: Vec<(&'static str, usize)>,
+    pub disk: u64,
+    /// What its health was red for: the first words of the reasons.
+    pub red: Vec<String>,
+    /// The bytes of its log, if they are counted.
+    pub logged: u64,
 }
 
 /// The outcome of a run.
 pub struct Outcome {
-    /// What is wrong; nothing if all is well.
-    pub wrong: Vec<String>,
-    /// The calls of the honest, by kind.
-    pub calls: HashMap<&'static str, u64>,
-    /// Those of the last hundred seconds, in which nothing happens.
-    pub quiet: HashMap<&'static str, u64>,
+    pub verdict: Verdict,
+    /// The honest players.
+    pub traces: Vec<Trace>,
+    /// How many of their processes were killed.
+    pub kills: u64,
+}
+
+impl Outcome {
+    pub fn is_well(&self) -> bool {
+        self.verdict.wrong.is_empty()
+    }
+
     /// How the last answers to the requests stand.
-    pub standings: Vec<Standing>,
+    pub fn standings(&self) -> &[Standing] {
+        &self.verdict.standings
+    }
 }
 
 /// Plays a scene. With `OPML_TRACE` set, the players' logs and all transactions are shown.
@@ -121,253 +170,202 @@ pub fn play(scene: Scene) -> Outcome {
         let _ = tracing_subscriber::fmt().with_test_writer().with_ansi(false).without_time().try_init();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime.expect("a runtime"), act(scene))
+    let (local, meter) = (tokio::task::LocalSet::new(), Meter::default());
+    let _guard = scene.metered.then(|| {
+        let log =
+            tracing_subscriber::fmt().with_ansi(false).with_target(false).with_writer(meter.clone()).finish();
+        tracing::subscriber::set_default(log)
+    });
+    let mut outcome = local.block_on(&runtime.expect("a runtime"), act(scene));
+    outcome.traces.iter_mut().for_each(|trace| trace.logged = meter.of(trace.who));
+    outcome
 }
 
-/// A disk that is full at times.
-#[derive(Debug, Clone)]
-struct Disk {
-    memory: Arc<redb::backends::InMemoryBackend>,
-    full: Option<std::ops::Range<u64>>,
-    start: Instant,
+/// The players of a run, and those that are running.
+struct Company {
+    actors: Vec<Actor>,
+    running: Vec<JoinHandle<()>>,
+    deployment: Deployment,
+    sent: Sent,
+    kills: u64,
 }
 
-impl redb::StorageBackend for Disk {
-    fn len(&self) -> Result<u64, std::io::Error> {
-        self.memory.len()
+impl Company {
+    /// Funds the players of a scene, and starts them.
+    fn new(scene: &Scene, world: &mut Chain, random: &mut Random, start: Instant) -> Self {
+        let deployment = Deployment {
+            rpc: None,
+            chain_id: CHAIN_ID,
+            registry: world.registry,
+            service: world.service,
+            block: 0,
+            block_hash: world.head().hash,
+            consumer: None,
+        };
+        let sent = Sent::default();
+        let keys =
+            (1..).map(|number: u8| PrivateKeySigner::from_bytes(&B256::repeat_byte(number)).expect("a key"));
+        let actors = scene.cast.iter().zip(keys).map(|(&character, key)| {
+            world.fund(key.address(), character.money());
+            let (honest, calls) = (character.is_honest(), Calls::default());
+            let faults = if honest { scene.nodes.clone() } else { vec![Faults::default()] };
+            let nodes = faults.into_iter().enumerate().map(|(index, faults)| {
+                Arc::new(SimNode {
+                    name: format!("node {index}"),
+                    faults,
+                    start,
+                    random: Mutex::new(Random(random.next())),
+                    calls: Arc::clone(&calls),
+                    sent: if honest { Arc::clone(&sent) } else { Arc::default() },
+                    recent: Mutex::default(),
+                    frozen: Mutex::default(),
+                    late: character.is_late().then_some(Late { block: scene.block }),
+                })
+            });
+            let disk = Disk {
+                memory: Arc::new(redb::backends::InMemoryBackend::new()),
+                full: scene.full.clone().filter(|_| honest),
+                start,
+                life: Life::new(),
+            };
+            let (nodes, others, poll) = (nodes.collect(), !scene.others.is_empty(), scene.poll);
+            let health = Default::default();
+            Actor { character, key, disk, nodes, health, calls, others, poll }
+        });
+        Self { actors: actors.collect(), running: Vec::new(), deployment, sent, kills: 0 }
     }
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
-        self.memory.read(offset, out)
+
+    fn start(&mut self) {
+        self.running = (0..self.actors.len()).map(|who| self.spawn(who)).collect();
     }
-    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
-        self.memory.set_len(len)
+
+    fn spawn(&self, who: usize) -> JoinHandle<()> {
+        tokio::task::spawn_local(WHO.scope(who, self.actors[who].clone().run(self.deployment.clone())))
     }
-    fn sync_data(&self) -> Result<(), std::io::Error> {
-        self.memory.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
-        if self.full.as_ref().is_some_and(|full| full.contains(&self.start.elapsed().as_secs())) {
-            return Err(std::io::ErrorKind::StorageFull.into());
+
+    /// Kills the honest players at a random point, and starts them again.
+    async fn kill(&mut self, random: &mut Random) {
+        for actor in self.actors.iter().filter(|actor| actor.character.is_honest()) {
+            actor.disk.life.end_after(random.below(50));
         }
-        self.memory.write(offset, data)
-    }
-}
-
-/// A player, with what survives its crashes.
-#[derive(Clone)]
-struct Actor {
-    character: Character,
-    key: PrivateKeySigner,
-    disk: Disk,
-    nodes: Vec<Arc<SimNode>>,
-}
-
-impl Actor {
-    fn is_honest(&self) -> bool {
-        matches!(self.character, Character::Server | Character::Validator)
-    }
-
-    /// Plays until it is stopped. It is never told to: its future is dropped.
-    async fn run(self, deployment: Deployment) {
-        let disk = self.disk.clone();
-        let store = loop {
-            let disk = disk.clone();
-            match Store::on(move || disk.clone()) {
-                Ok(store) => break Arc::new(store),
-                // A supervisor starts it again.
-                Err(_) => sleep(Duration::from_secs(1)).await,
+        sleep(Duration::from_millis(random.below(900))).await;
+        for who in 0..self.actors.len() {
+            if self.actors[who].character.is_honest() {
+                let task = &mut self.running[who];
+                task.abort();
+                let _ = timeout(Duration::from_millis(10), task).await;
+                self.actors[who].disk.life = Life::new();
+                self.running[who] = self.spawn(who);
+                self.kills += 1;
             }
-        };
-        let role = match self.character {
-            Character::Validator => Role { answers: None, challenges: true, repairs: true },
-            _ => Role { answers: Some(U256::ZERO), challenges: false, repairs: false },
-        };
-        let lies = matches!(self.character, Character::Liar | Character::Silent);
-        let config = Config {
-            deployment: deployment.clone(),
-            role,
-            fees: Fees { cap: 200 * GWEI, tip: GWEI },
-            reserve_price: 0,
-            poll_interval: Duration::from_millis(500),
-            inputs: None,
-            at_once: 2,
-            tamper: lies.then(liar),
-            silent: self.character == Character::Silent,
-            max_memory: None,
-            health: Arc::default(),
-            workers: Workers::Here(Duration::from_millis(100)),
-        };
-        let model = LoadedModel::new(image().clone(), Some(native().clone())).expect("a model");
-        let nodes = self.nodes.iter().map(|node| Arc::clone(node) as Arc<dyn Node>).collect();
-        let anchor = Some((deployment.block, deployment.block_hash));
-        let nodes = Nodes::new(nodes, CHAIN_ID, anchor, Duration::from_millis(2500));
-        let started =
-            Player::start(config, nodes, self.key, store, vec![model], std::future::pending::<()>()).await;
-        let mut player = started.expect("a player").expect("it is not stopped");
-        player.run(std::future::pending::<()>()).await;
+        }
     }
-}
 
-/// A lie about the output.
-fn liar() -> Tamper {
-    Arc::new(|_, fresh| {
-        let mut honest = fresh()?;
-        let last = honest.model().big_steps() - 1;
-        let end = honest.steps(last).map_err(|error| error.to_string())?;
-        let address = honest.model().outputs[0].subtree.address() + 3;
-        let change = Change { place: (last, end), address, bits: 0x40 };
-        let _ = honest.memory(0);
-        fresh()?.with_changes(vec![change]).map_err(|error| error.to_string())
-    })
+    /// The calls of each so far.
+    fn calls(&self) -> Vec<HashMap<&'static str, u64>> {
+        self.actors.iter().map(|actor| actor.calls.lock().expect("a lock").clone()).collect()
+    }
+
+    /// What the honest are red for, without what depends on the real time.
+    fn note_red(&self, red: &mut [Vec<String>]) {
+        for (actor, red) in self.actors.iter().zip(red) {
+            for reason in actor.health.report().reasons {
+                let word = reason.split(':').next().unwrap_or_default().to_owned();
+                if !["head", "deadline"].contains(&&*word) && !red.contains(&word) {
+                    red.push(word);
+                }
+            }
+        }
+    }
+
+    fn traces(
+        &self,
+        before: Vec<HashMap<&'static str, u64>>,
+        red: Vec<Vec<String>>,
+    ) -> impl Iterator<Item = Trace> {
+        let all = self.actors.iter().enumerate().zip(self.calls()).zip(before).zip(red);
+        let honest = all.filter(|((((_, actor), _), _), _)| actor.character.is_honest());
+        honest.map(|((((who, actor), calls), before), red)| {
+            let since = |(kind, count): (&&'static str, &u64)| {
+                (*kind, count - before.get(kind).copied().unwrap_or(0))
+            };
+            Trace {
+                character: actor.character,
+                who,
+                seconds: 0,
+                quiet: calls.iter().map(since).collect(),
+                calls,
+                kept: actor.health.kept(),
+                disk: redb::StorageBackend::len(&*actor.disk.memory).expect("a length"),
+                red,
+                logged: 0,
+            }
+        })
+    }
 }
 
 async fn act(scene: Scene) -> Outcome {
     let start = Instant::now();
     let mut random = Random(scene.seed);
-    let model = LoadedModel::new(image().clone(), None).expect("a model");
-    let id = model.id();
-    let mut world = Chain::new(&model.commitment, terms(scene.clock));
-    let deployment = Deployment {
-        rpc: None,
-        chain_id: CHAIN_ID,
-        registry: world.registry,
-        service: world.service,
-        block: 0,
-        block_hash: world.head().hash,
-        consumer: None,
-    };
-    let money = U256::from(MONEY) * U256::from(10).pow(U256::from(18));
-    let (calls, sent) = (Arc::<Mutex<HashMap<&'static str, u64>>>::default(), Sent::default());
-    let keys =
-        (1..).map(|number: u8| PrivateKeySigner::from_bytes(&B256::repeat_byte(number)).expect("a key"));
-    let cast: Vec<(Character, PrivateKeySigner)> = scene.cast.iter().copied().zip(keys).collect();
-    for (_, key) in &cast {
-        world.fund(key.address(), money);
-    }
+    let [ours, other] = commitments();
+    let mut world = Chain::new(&[ours, other], scene.terms());
+    let mut company = Company::new(&scene, &mut world, &mut random, start);
     chain::set(world);
-    let actors: Vec<Actor> = cast
-        .into_iter()
-        .map(|(character, key)| {
-            let honest = matches!(character, Character::Server | Character::Validator);
-            let faults = if honest { scene.nodes.clone() } else { vec![Faults::default()] };
-            let nodes = faults.into_iter().enumerate().map(|(index, faults)| {
-                Arc::new(SimNode {
-                    name: format!("node {index}"),
-                    faults: Arc::new(Mutex::new(faults)),
-                    start,
-                    random: Mutex::new(Random(random.next())),
-                    calls: if honest { Arc::clone(&calls) } else { Arc::default() },
-                    sent: if honest { Arc::clone(&sent) } else { Arc::default() },
-                    recent: Mutex::default(),
-                    frozen: Mutex::default(),
-                })
-            });
-            let full = scene.full.clone().filter(|_| honest);
-            let memory = Arc::new(redb::backends::InMemoryBackend::new());
-            Actor { character, key, disk: Disk { memory, full, start }, nodes: nodes.collect() }
-        })
-        .collect();
-    let mut running: Vec<_> =
-        actors.iter().map(|actor| tokio::task::spawn_local(actor.clone().run(deployment.clone()))).collect();
-    let inputs: Vec<Bytes> =
-        crate::model::inputs(&[1.0; crate::model::SIZE as usize], 3).into_iter().map(Bytes::from).collect();
-    let (mut wrong, mut before) = (Vec::new(), HashMap::new());
+    company.start();
+    let (mut wrong, mut before) = (Vec::new(), company.calls());
+    let mut red = vec![Vec::new(); company.actors.len()];
+    let (mut requested, mut offset, orders) = (0, 0, scene.orders());
+    let busy = scene.last_event();
     for second in 1..=scene.end {
         if second + 100 == scene.end {
-            before = calls.lock().expect("a lock").clone();
+            before = company.calls();
         }
-        sleep(Duration::from_secs(1)).await;
-        let time = START + second;
-        for _ in scene.requests.iter().filter(|at| **at == second) {
-            chain::with(|world| world.request(id, &inputs, 1_000_000));
+        sleep_until(start + Duration::from_secs(second)).await;
+        offset += scene.leaps.iter().filter(|(at, _)| *at == second).map(|(_, leap)| leap).sum::<i64>();
+        let time = (START + second).saturating_add_signed(offset);
+        for &(model, fee) in orders.get(&second).into_iter().flatten() {
+            requested += 1;
+            let number = if scene.varied { requested } else { 1 };
+            let inputs: Vec<Bytes> =
+                inputs(&[number as f32; SIZE as usize], 3).into_iter().map(Bytes::from).collect();
+            let id = contracts::model_id(&commitments()[model]);
+            chain::with(|world| world.request(id, &inputs, fee));
         }
-        if let Some((_, depth)) = scene.reorganizations.iter().find(|(at, _)| *at == second) {
-            let keep = random.next();
-            let kept = |hash: &B256| !keep.is_multiple_of(3) || hash.0[0].is_multiple_of(2);
-            chain::with(|world| world.reorganize(*depth, time, |sending| kept(&sending.hash)));
-        } else if second.is_multiple_of(BLOCK) {
-            chain::with(|world| world.mine(time, |_| true));
+        chain::with(|world| turn(world, &scene, second, time, &mut random));
+        if scene.kills.contains(&second) {
+            company.kill(&mut random).await;
         }
-        if scene.crashes.contains(&second) {
-            // At a random await.
-            sleep(Duration::from_millis(random.below(900))).await;
-            for (actor, task) in actors.iter().zip(&mut running) {
-                if actor.is_honest() {
-                    task.abort();
-                    let _ = timeout(Duration::from_secs(1), &mut *task).await;
-                    *task = tokio::task::spawn_local(actor.clone().run(deployment.clone()));
-                }
-            }
+        let ended = company.actors.iter().zip(&company.running).find(|(_, task)| task.is_finished());
+        if let Some((actor, _)) = ended {
+            wrong.push(format!("{:?} has ended", actor.character));
+            break;
         }
-        for (actor, task) in actors.iter().zip(&running) {
-            if task.is_finished() {
-                wrong.push(format!("{:?} has ended", actor.character));
+        if second.is_multiple_of(10) {
+            company.note_red(&mut red);
+            if scene.until_settled && second > busy && chain::with(|world| world.is_settled(30)) {
                 break;
             }
         }
-        if !wrong.is_empty() {
-            break;
-        }
     }
-    running.iter().for_each(tokio::task::JoinHandle::abort);
-    let standings = chain::with(|world| judge(world, &actors, &sent, money, &mut wrong));
-    let calls = calls.lock().expect("a lock").clone();
-    let since =
-        |(kind, count): (&&'static str, &u64)| (*kind, count - before.get(kind).copied().unwrap_or(0));
-    let quiet = calls.iter().map(since).collect();
-    Outcome { wrong, calls, quiet, standings }
+    company.running.iter().for_each(JoinHandle::abort);
+    let verdict = chain::with(|world| judge(world, &company.actors, &company.sent, wrong));
+    let seconds = start.elapsed().as_secs();
+    let traces = company.traces(before, red).map(|trace| Trace { seconds, ..trace }).collect();
+    Outcome { verdict, traces, kills: company.kills }
 }
 
-/// Checks what must be so at the end.
-fn judge(
-    world: &mut Chain,
-    actors: &[Actor],
-    sent: &Sent,
-    money: U256,
-    wrong: &mut Vec<String>,
-) -> Vec<Standing> {
-    let count = world.ask(&IInferenceService::requestCountCall {}).to::<u64>();
-    let ids: Vec<U256> = (1..=count).map(U256::from).collect();
-    let statuses = world.ask(&IInferenceService::statusOfCall { ids });
-    let honest: Vec<Address> =
-        actors.iter().filter(|actor| actor.is_honest()).map(|actor| actor.key.address()).collect();
-    for (number, status) in (1..).zip(&statuses) {
-        let answer = &status.answer;
-        if answer.standing == Standing::Final && !honest.contains(&answer.asserter) {
-            wrong.push(format!("a lie about request {number} is final"));
-        }
-        if answer.standing == Standing::Overturned && honest.contains(&answer.asserter) {
-            wrong.push(format!("a true answer to request {number} was overturned"));
-        }
+/// What happens to the chain in a second.
+fn turn(world: &mut Chain, scene: &Scene, second: u64, time: u64, random: &mut Random) {
+    if time <= world.head().time {
+        return;
     }
-    for actor in actors.iter().filter(|actor| actor.is_honest()) {
-        let account = actor.key.address();
-        // Nobody honest loses more than gas.
-        let most = U256::from(10).pow(U256::from(18)) / U256::from(4);
-        let has = world.balance(account) + world.ask(&IInferenceService::balancesCall { account });
-        let bonds = statuses.iter().filter(|status| {
-            status.answer.standing == Standing::Pending && status.answer.asserter == account
-        });
-        let bonds = U256::from(world.terms.asserterBond) * U256::from(bonds.count());
-        if has + bonds + most < money {
-            wrong.push(format!("{:?} has lost {} wei", actor.character, money - has - bonds));
-        }
+    let dear = scene.dear.as_ref().filter(|(when, _)| when.contains(&second));
+    world.base_fee = chain::BASE_FEE * u128::from(dear.map_or(1, |(_, times)| *times));
+    if let Some((_, depth)) = scene.reorganizations.iter().find(|(at, _)| *at == second) {
+        let keep = random.next();
+        let kept = |hash: &B256| !keep.is_multiple_of(3) || hash.0[0].is_multiple_of(2);
+        world.reorganize(*depth, time, |sending| kept(&sending.hash));
+    } else if second.is_multiple_of(scene.block) {
+        world.mine(time, |_| true);
     }
-    // The same state of a game never gets two different moves.
-    let mut moves: HashMap<(Address, Vec<u8>), Vec<u8>> = HashMap::new();
-    for (from, data) in sent.lock().expect("a lock").iter() {
-        // A selector, the game's ID, and its state.
-        let is_move = data.len() > 100 && contracts::function_name(data) != "answer";
-        let Some(key) = data.get(4..100).filter(|_| is_move) else { continue };
-        let name = contracts::function_name(data);
-        if !["dissect", "enter", "prove", "proveVoid"].contains(&name.as_str()) {
-            continue;
-        }
-        let first = moves.entry((*from, key.to_vec())).or_insert_with(|| data.clone());
-        if first != data {
-            wrong.push("two different moves in one state of a game".to_owned());
-        }
-    }
-    statuses.iter().map(|status| status.answer.standing).collect()
 }

@@ -1,7 +1,8 @@
 //! Nodes of the simulated chain, and all that can be wrong with one.
 
-use super::chain::{self, Block, CHAIN_ID, Chain};
-use ::chain::{Answering, At, Head, Log, Node, NodeError, Question, Reply};
+use super::cast::last_time;
+use super::chain::{self, CHAIN_ID, Chain};
+use ::chain::{At, Head, Log, NodeError, Question, Reply};
 use contracts::{Address, B256, U256};
 use evm::chain::{ChainError, Outcome};
 use std::collections::HashMap;
@@ -75,7 +76,7 @@ pub type Sent = Arc<Mutex<Vec<(Address, Vec<u8>)>>>;
 
 pub struct SimNode {
     pub name: String,
-    pub faults: Arc<Mutex<Faults>>,
+    pub faults: Faults,
     pub start: Instant,
     pub random: Mutex<Random>,
     /// How often each kind of query was made.
@@ -85,6 +86,15 @@ pub struct SimNode {
     pub recent: Mutex<Vec<Instant>>,
     /// The block at which the head stands still.
     pub frozen: Mutex<Option<u64>>,
+    /// Whether its player waits with everything until the last moment.
+    pub late: Option<Late>,
+}
+
+/// How somebody is late.
+#[derive(Debug, Clone, Copy)]
+pub struct Late {
+    /// The seconds between two blocks.
+    pub block: u64,
 }
 
 fn failed(question: &Question, reason: &str) -> NodeError {
@@ -120,18 +130,18 @@ impl SimNode {
         self.start.elapsed().as_secs()
     }
 
-    fn head<'a>(&self, chain: &'a Chain, faults: &Faults) -> &'a Block {
+    fn head(&self, chain: &Chain, faults: &Faults) -> Head {
         let mut frozen = self.frozen.lock().expect("a lock");
         if faults.still.as_ref().is_some_and(|still| still.contains(&self.now())) {
             let number = *frozen.get_or_insert(chain.head().number);
-            return chain.block(number).unwrap_or(chain.head());
+            return chain.block(number).unwrap_or(chain.head()).head();
         }
         *frozen = None;
-        chain.head()
+        chain.head().head()
     }
 
-    async fn ask(&self, question: Question) -> Result<Reply, NodeError> {
-        let faults = self.faults.lock().expect("a lock").clone();
+    pub async fn ask(&self, question: Question) -> Result<Reply, NodeError> {
+        let faults = &self.faults;
         let kind = kind(&question);
         *self.calls.lock().expect("a lock").entry(kind).or_default() += 1;
         if !faults.latency.is_zero() {
@@ -165,7 +175,7 @@ impl SimNode {
             }
             recent.push(Instant::now());
         }
-        chain::with(|chain| self.tell(chain, &faults, question, forgets))
+        chain::with(|chain| self.tell(chain, faults, question, forgets))
     }
 
     /// The answer of a node that is well enough to give one.
@@ -178,7 +188,7 @@ impl SimNode {
     ) -> Result<Reply, NodeError> {
         let during =
             |range: &Option<Range<u64>>| range.as_ref().is_some_and(|range| range.contains(&self.now()));
-        let head = self.head(chain, faults).clone();
+        let head = self.head(chain, faults);
         Ok(match &question {
             Question::Chain => Reply::Number(CHAIN_ID),
             Question::Head if during(&faults.absurd) => Reply::Head(Head {
@@ -188,13 +198,7 @@ impl SimNode {
                 time: u64::MAX,
                 base_fee: u128::MAX,
             }),
-            Question::Head => Reply::Head(Head {
-                number: head.number,
-                hash: head.hash,
-                parent: head.parent,
-                time: head.time,
-                base_fee: head.base_fee,
-            }),
+            Question::Head => Reply::Head(head),
             Question::Block(number) => Reply::Hash(chain.block(*number).map(|block| block.hash)),
             Question::Call { to, data, at } => {
                 let number = match at {
@@ -217,10 +221,12 @@ impl SimNode {
                     return Err(refused(&question, "block range is too large"));
                 }
                 let late = head.number.saturating_sub(faults.late_events);
-                let blocks =
-                    chain.blocks.iter().filter(|block| (*from..=*to.min(&late)).contains(&block.number));
-                let logs =
-                    blocks.flat_map(|block| block.logs.clone()).filter(|log| log.address() == *address);
+                let end = (*to.min(&late) + 1).min(chain.blocks.len() as u64);
+                let blocks = &chain.blocks[(*from).min(end) as usize..end as usize];
+                let logs = blocks
+                    .iter()
+                    .flat_map(|block| block.logs.clone())
+                    .filter(|log| log.address() == *address);
                 let mut logs: Vec<Log> = logs.collect();
                 if during(&faults.no_events) {
                     logs.clear();
@@ -261,6 +267,12 @@ impl SimNode {
             Question::Send(raw) => {
                 let sending = chain.take(raw).map_err(|reason| refused(&question, reason))?;
                 self.sent.lock().expect("a lock").push((sending.from, sending.data.to_vec()));
+                if let Some(Late { block }) = self.late
+                    && let Some(last) = last_time(chain, &sending.data)
+                    && let Some(waiting) = chain.pool.get_mut(&(sending.from, sending.nonce))
+                {
+                    waiting.not_before = last + 1 - block;
+                }
                 if forgets {
                     chain.pool.remove(&(sending.from, sending.nonce));
                 }
@@ -278,15 +290,5 @@ fn reverted(question: &Question, error: &ChainError) -> NodeError {
     match error {
         ChainError::Reverted { data } => NodeError::Reverted { what, name: contracts::error_name(data) },
         other => NodeError::Refused { what, reason: other.to_string() },
-    }
-}
-
-impl Node for SimNode {
-    fn answer(&self, question: Question) -> Answering<'_> {
-        Box::pin(self.ask(question))
-    }
-
-    fn name(&self) -> String {
-        self.name.clone()
     }
 }

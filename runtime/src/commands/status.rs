@@ -2,16 +2,17 @@
 
 use crate::cli::Status;
 use crate::failure::Failure;
-use crate::history::{Disputed, asserter_of, disputes};
+use crate::history::{Disputed, Which, asserters, disputes};
 use crate::images::load;
 use crate::narration::{range, short_hex, wrapped};
 use crate::network::{Session, block_on};
 use crate::output::{Output, table};
 use chain::{Event, Log};
-use contracts::{Answer, IDisputeGame, IInferenceService, Position, Standing, Terms, U256};
+use contracts::{Address, Answer, IDisputeGame, IInferenceService, Position, Standing, Terms, U256};
 use game::Side;
 use players::{LoadedModel, challenger_of, game_of};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// An event about the request.
 struct Happened {
@@ -29,17 +30,14 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
     };
     let (answer, terms, now, logs, mut disputes) = block_on(async {
         let session = Session::open(&args.network).await?;
-        let answer = session.service(&IInferenceService::provisionalAnswerCall { id }).await?;
-        let logs = session.events(session.deployment.service).await?;
-        let disputes = disputes(&session, id, &logs).await?;
-        Ok((answer, session.terms().await?, session.head().await?.time, logs, disputes))
+        let head = session.head().await?;
+        let (status, logs) = session.events_of(id, &head).await?;
+        let every = Which { of: None, finished: true };
+        let disputes = disputes(&session, &head, &logs, &every).await?;
+        Ok((status.answer, session.terms().await?, head.time, logs, disputes))
     })?;
-    let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log, &logs)).collect();
-    if history.is_empty() {
-        return Err(
-            Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number")
-        );
-    }
+    let asserters = asserters(&logs);
+    let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log, &asserters)).collect();
     if let Some(loaded) = &loaded {
         let spinner = output.spinner("running the model");
         for disputed in &mut disputes {
@@ -48,7 +46,7 @@ pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
         spinner.finish_and_clear();
     }
     let standing = standing(&answer, history.iter().any(|happened| happened.what == "cancelled"));
-    let left = (answer.posted.to::<u64>() + u64::from(terms.window)).saturating_sub(now);
+    let left = answer.posted.to::<u64>().saturating_add(terms.window.into()).saturating_sub(now);
     let events: Vec<Value> = history
         .iter()
         .map(|happened| json!({ "block": happened.block, "event": happened.what, "about": happened.about }))
@@ -106,7 +104,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// An event, if it is about the request.
-fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
+fn happened(id: U256, log: &Log, asserters: &HashMap<(U256, u16), Address>) -> Option<Happened> {
     let of = |game: U256| game_of(game).0 == id;
     let new = |block, what, about| Some(Happened { block, what, about });
     if let Some(Event { data, block }) =
@@ -123,7 +121,7 @@ fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
         let position = Position::unpack(data.game.position);
         let (mover, next) = match position.mover {
             Side::Asserter => (challenger_of(data.id), "asserter"),
-            Side::Challenger => (asserter_of(id, game_of(data.id).1, logs), "challenger"),
+            Side::Challenger => (asserters.get(&game_of(data.id)).copied().unwrap_or_default(), "challenger"),
         };
         let range = range(position.segment);
         new(block, "moved", format!("{mover}: {range}; the {next} is to move"))

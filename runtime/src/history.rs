@@ -343,6 +343,11 @@ impl Disputed {
         self.position.deadline().checked_sub(self.now)
     }
 
+    /// The seconds that a side has left in a running game.
+    fn clock(&self, side: Side) -> u64 {
+        if side == self.position.mover { self.left().unwrap_or(0) } else { self.position.clocks.of(side) }
+    }
+
     /// How urgent it is: the deadline of a running game, then bonds to be reclaimed, then what is over.
     pub fn urgency(&self) -> (u8, u64) {
         match &self.ending {
@@ -358,28 +363,27 @@ impl Disputed {
         self.urgency().0 == 2
     }
 
-    /// The dispute in a row of a table: the request and the answer's number, both sides, what it is narrowed to,
-    /// and how it stands.
-    pub fn cells(&self) -> [String; 5] {
-        let request = format!("{}/{}", game_of(self.game).0, self.attempt);
-        let other = self.position.clocks.of(self.position.mover.other());
-        let won = |asserter_won: bool| if asserter_won { "the asserter" } else { "the challenger" };
-        let standing = match &self.ending {
-            Ending::Open => {
-                let left = self.left().map_or("none".to_owned(), |left| format!("{left} s"));
-                let (mover, waits) = (side(self.position.mover), side(self.position.mover.other()));
-                format!("{mover} to move: {left} left; {waits}: {other} s")
-            }
-            Ending::Unseen => "the last move is not known".to_owned(),
-            Ending::Fallen { reclaimed: false } => "the answer fell; bond to be reclaimed".to_owned(),
-            Ending::Fallen { reclaimed: true } => "the answer fell; bond paid back".to_owned(),
-            Ending::Executed { asserter_won, .. } => format!("{} won by a step", won(*asserter_won)),
-            Ending::Timeout { asserter_won } => format!("{} won by time", won(*asserter_won)),
-            Ending::Won { asserter_won } => format!("{} won", won(*asserter_won)),
+    /// The dispute in a row of a table: the request and the answer's number, both sides, what it is narrowed to, how
+    /// it stands, and the clocks of asserter and challenger.
+    pub fn cells(&self) -> [String; 6] {
+        let won = |asserter_won: bool| if asserter_won { "asserter won" } else { "challenger won" };
+        let state = match &self.ending {
+            Ending::Open => format!("{} moves", side(self.position.mover)),
+            Ending::Unseen => "last move unknown".to_owned(),
+            Ending::Fallen { reclaimed: false } => "to be reclaimed".to_owned(),
+            Ending::Fallen { reclaimed: true } => "reclaimed".to_owned(),
+            Ending::Executed { asserter_won, .. } => format!("{} by step", won(*asserter_won)),
+            Ending::Timeout { asserter_won } => format!("{} by time", won(*asserter_won)),
+            Ending::Won { asserter_won } => won(*asserter_won).to_owned(),
         };
-        let sides = [self.asserter, self.challenger].map(short_hex);
-        let [asserter, challenger] = sides;
-        [request, asserter, challenger, range(self.narrowed), standing]
+        let clocks = match &self.ending {
+            Ending::Open => format!("{} s, {} s", self.clock(Side::Asserter), self.clock(Side::Challenger)),
+            _ => String::new(),
+        };
+        let request = format!("{}/{}", game_of(self.game).0, self.attempt);
+        let [asserter, challenger] = [self.asserter, self.challenger].map(short_hex);
+        let narrowed = if self.ending == Ending::Unseen { String::new() } else { range(self.narrowed) };
+        [request, asserter, challenger, narrowed, state, clocks]
     }
 
     /// The dispute as JSON.
@@ -414,15 +418,18 @@ impl Disputed {
         });
         let clocks = (self.ending == Ending::Open).then(|| {
             let (mover, deadline) = (self.position.mover, self.position.deadline());
-            let left = |of| if of == mover { self.left().unwrap_or(0) } else { self.position.clocks.of(of) };
             json!({ "to_move": side(mover), "deadline": deadline, "overdue": self.left().is_none(),
-                    "asserter_left": left(Side::Asserter), "challenger_left": left(Side::Challenger) })
+                    "asserter_left": self.clock(Side::Asserter),
+                    "challenger_left": self.clock(Side::Challenger) })
+        });
+        let narrowed = (self.ending != Ending::Unseen).then(|| {
+            json!({ "unit": unit, "big_step": big_step, "from": self.narrowed.lo, "to": self.narrowed.hi })
         });
         json!({
             "request": number(game_of(self.game).0), "game": self.game,
             "attempt": self.attempt, "asserter": self.asserter, "challenger": self.challenger, "ending": name,
             "clocks": clocks, "winner": asserter_won.map(|won| if won { "asserter" } else { "challenger" }),
-            "narrowed_to": { "unit": unit, "big_step": big_step, "from": self.narrowed.lo, "to": self.narrowed.hi },
+            "narrowed_to": narrowed,
             "executed": step, "details": details, "story": self.story(),
         })
     }

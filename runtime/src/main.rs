@@ -14,6 +14,8 @@ mod ledger;
 mod lies;
 mod limits;
 mod log;
+#[cfg(test)]
+mod lying_node;
 mod machine;
 mod metrics;
 mod narration;

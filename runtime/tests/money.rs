@@ -146,7 +146,7 @@ fn games_and_accounts_are_shown_while_a_lie_falls_and_add_up_when_it_has() {
     assert_eq!(events(&told, "game over"), ["the challenger has won"], "{told:#}");
     let text = command(&net.folder, None).args(["games", "--all"]).output().expect("opml starts").stdout;
     let text = String::from_utf8(text).expect("text");
-    assert!(text.contains("1/1") && text.contains("bond paid back"), "{text}");
+    assert!(text.contains("1/1") && text.contains("reclaimed"), "{text}");
     // A reverted transaction has no event, but costs gas.
     assert!(
         !send(&net, REQUESTER_ACCOUNT, IInferenceService::withdrawCall {}.abi_encode()),

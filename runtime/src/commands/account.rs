@@ -63,7 +63,7 @@ pub fn address(args: &AccountAddress, output: Output) -> Result<(), Failure> {
 }
 
 /// An account's bookkeeping.
-struct Statement {
+pub struct Statement {
     account: Address,
     balance: U256,
     /// What the service owes it, as the contract says.
@@ -96,7 +96,8 @@ pub fn show(args: &Account, output: Output) -> Result<(), Failure> {
     output.result(&statement.json(), &statement.text())
 }
 
-async fn statement(session: &Session, head: &Head, account: Address) -> Result<Statement, Failure> {
+/// Does an account's bookkeeping.
+pub async fn statement(session: &Session, head: &Head, account: Address) -> Result<Statement, Failure> {
     let logs = session.events(head).await?;
     let ledger = Ledger::new(account, &logs);
     let games = ledger.undecided();
@@ -139,7 +140,7 @@ fn total(entries: &Entries) -> Entry {
 }
 
 impl Statement {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let requests = self.entries.iter().map(|(request, entry)| {
             let mut object = amounts(entry);
             object["request"] = request.map_or(Value::Null, history::number);
@@ -154,7 +155,7 @@ impl Statement {
         })
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let sum = total(&self.entries);
         let gas = match self.transactions {
             1 => "gas of one transaction to the service".to_owned(),

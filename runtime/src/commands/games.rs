@@ -29,7 +29,7 @@ pub fn run(args: &Games, output: Output) -> Result<(), Failure> {
         let of = args.of.map(|account| format!(" in which {account} is a side")).unwrap_or_default();
         return output.result(&object, &format!("{kind}{of}, as of block {}", head.number));
     }
-    let mut rows = table(["answer", "asserter", "challenger", "narrowed to", "state"]);
+    let mut rows = table(["answer", "asserter", "challenger", "narrowed to", "state", "clocks"]);
     for game in &games {
         rows.add_row(game.cells());
     }

@@ -4,7 +4,7 @@ use crate::events::{game, request};
 use crate::history::{Played, games};
 use chain::{Event, Log};
 use contracts::{Address, B256, IInferenceService, Terms, U256};
-use players::{challenger_of, game_of};
+use players::{challenger_of, game_id, game_of};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::AddAssign;
 
@@ -79,7 +79,7 @@ pub struct Ledger<'a> {
     requests: HashMap<U256, (Address, U256, Outcome)>,
     /// The asserters of all answers.
     answers: BTreeMap<(U256, u16), Address>,
-    games: Vec<Played<'a>>,
+    games: BTreeMap<U256, Played<'a>>,
 }
 
 impl<'a> Ledger<'a> {
@@ -102,12 +102,13 @@ impl<'a> Ledger<'a> {
                 end(&mut requests, data.id, Outcome::Cancelled);
             }
         }
-        Self { account, logs, requests, answers, games: games(logs) }
+        let games = games(logs).into_iter().map(|played| (played.id, played)).collect();
+        Self { account, logs, requests, answers, games }
     }
 
     /// The account's challenges that nobody has won: what the service stores says whether it has their bonds back.
     pub fn undecided(&self) -> Vec<U256> {
-        let mine = self.games.iter().filter(|played| challenger_of(played.id) == self.account);
+        let mine = self.games.values().filter(|played| challenger_of(played.id) == self.account);
         mine.filter(|played| played.won.is_none()).map(|played| played.id).collect()
     }
 
@@ -153,7 +154,7 @@ impl<'a> Ledger<'a> {
     fn of_challenges(&self, terms: &Terms, reclaimed: &HashSet<U256>, entries: &mut Entries) {
         let bond = U256::from(terms.challengerBond);
         let prize = U256::from(terms.asserterBond).saturating_sub(U256::from(terms.burned));
-        for played in self.games.iter().filter(|played| challenger_of(played.id) == self.account) {
+        for played in self.games.values().filter(|played| challenger_of(played.id) == self.account) {
             let (id, attempt) = game_of(played.id);
             let entry = entries.entry(Some(id)).or_default();
             // Those who were about to win as well share half of the prize; the winner gets the rest.
@@ -177,7 +178,8 @@ impl<'a> Ledger<'a> {
     }
 
     fn games_about(&self, id: U256, attempt: u16) -> impl Iterator<Item = &Played<'a>> {
-        self.games.iter().filter(move |played| game_of(played.id) == (id, attempt))
+        let [first, last] = [Address::ZERO, Address::repeat_byte(0xff)].map(|by| game_id(id, attempt, by));
+        self.games.range(first..=last).map(|(_, played)| played)
     }
 
     /// Whether a challenger has won a game against an answer.

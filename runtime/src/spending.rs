@@ -194,7 +194,8 @@ impl Search<'_> {
 }
 
 fn quantity(value: &Value) -> Option<U256> {
-    value.as_str()?.parse().ok()
+    let digits = value.as_str()?.strip_prefix("0x")?;
+    U256::from_str_radix(digits, 16).ok().filter(|_| !digits.is_empty())
 }
 
 fn number(value: &Value) -> Option<u64> {

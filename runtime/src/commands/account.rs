@@ -79,12 +79,11 @@ pub struct Statement {
 pub fn show(args: &Account, output: Output) -> Result<(), Failure> {
     let account = match args.address {
         Some(account) => account,
-        None => signer(&args.key)
-            .map_err(|failure| match failure.hint {
-                Some(_) => failure,
-                None => failure.hint("`opml account ADDRESS` needs no key"),
-            })?
-            .address(),
+        None => {
+            let hint =
+                "`opml account ADDRESS` needs no key; the address of one is given by --keystore or OPML_KEY";
+            signer(&args.key).map_err(|failure| failure.hint(hint))?.address()
+        }
     };
     let spinner = output.spinner("reading all events and receipts");
     let statement = block_on(async {

@@ -35,4 +35,5 @@ pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
 };
 pub use player::{Config, Player, PlayerError};
+pub use view::{statuses, stored};
 pub use work::{Tamper, WorkError};

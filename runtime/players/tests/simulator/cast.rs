@@ -9,10 +9,10 @@ use ::chain::{
 };
 use contracts::{Address, U256};
 use game::Oracle as _;
-use prover::Change;
 use image::Image;
 use native::Native;
 use players::{Config, Health, LoadedModel, Player, Role, Tamper, Workers};
+use prover::Change;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

@@ -108,9 +108,13 @@ async fn player(
 /// What a supervisor should do about a state file: start the player again, or leave it to people.
 fn kind(error: &StoreError) -> Kind {
     match error {
-        StoreError::InUse => Kind::InUse,
+        StoreError::InUse | StoreError::Taken(_) => Kind::InUse,
         StoreError::Damaged(_) | StoreError::Version(_) | StoreError::Entry { .. } => Kind::Damaged,
-        StoreError::Io(_) | StoreError::Database(_) => Kind::Failed,
+        StoreError::Url(_) => Kind::Usage,
+        StoreError::Io(_)
+        | StoreError::Database(_)
+        | StoreError::Unreachable(_)
+        | StoreError::Refused { .. } => Kind::Failed,
     }
 }
 

@@ -27,3 +27,4 @@ pub mod verify;
 pub mod verify_deployment;
 mod wait;
 pub mod withdraw;
+pub mod work;

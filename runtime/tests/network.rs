@@ -1,7 +1,7 @@
 //! The players on a real chain (anvil from npm): answered and delivered requests, overturned lies, killed
 //! players that continue, and the commands' messages when something is missing.
 
-use crate::common::{Folder, fixture};
+use crate::common::{Folder, NUMBER, STATE, TWICE, fixture, stateful};
 use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
 use std::fs;
@@ -11,22 +11,22 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+pub(crate) const DEPLOYER: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const REQUESTER: &str = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
 const REQUESTER_ACCOUNT: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
-const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
+pub(crate) const SERVER: &str = "0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
 const SERVER_ACCOUNT: &str = "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC";
-const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
+pub(crate) const VALIDATOR: &str = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
 const VALIDATOR_ACCOUNT: &str = "0x90F79bf6EB2c4f870365E785982E1f101E93b906";
 /// The time limit for each action, enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A process that does not outlive the test.
-struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
     /// Ends it as a power cut would.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().expect("a process to kill");
         self.0.wait().expect("its end");
     }
@@ -46,15 +46,15 @@ impl Drop for Process {
 }
 
 /// A chain with all contracts, and the folder in which the commands run.
-struct Net {
-    folder: Folder,
+pub(crate) struct Net {
+    pub(crate) folder: Folder,
     rpc: String,
     _chain: Process,
 }
 
 impl Net {
     /// A chain on which the model is registered.
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let net = Self::start_empty();
         net.json(REQUESTER, &["register", "net.opml"]);
         net
@@ -83,12 +83,12 @@ impl Net {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("opml {args:?} prints no JSON"))
     }
 
-    fn play(&self, key: &str, args: &[&str]) -> Process {
+    pub(crate) fn play(&self, key: &str, args: &[&str]) -> Process {
         spawn(&self.folder, Some(key), args)
     }
 
     /// Requests the digit 7, with the deployment's consumer as callback.
-    fn request(&self, more: &[&str]) -> String {
+    pub(crate) fn request(&self, more: &[&str]) -> String {
         self.request_about(7, more)
     }
 
@@ -133,7 +133,7 @@ impl Net {
     }
 
     /// Waits until a request has the expected status.
-    fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait(&self, id: &str, what: &str, done: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
             let status = self.json(REQUESTER, &["status", id]);
@@ -145,12 +145,12 @@ impl Net {
         }
     }
 
-    fn wait_final(&self, id: &str) -> Value {
+    pub(crate) fn wait_final(&self, id: &str) -> Value {
         self.wait(id, "final", |status| status["standing"] == "final")
     }
 
     /// The digit in the final output, as the consumer has it.
-    fn digit(&self, id: &str) -> usize {
+    pub(crate) fn digit(&self, id: &str) -> usize {
         self.json(REQUESTER, &["result", id, "--image", "net.opml", "-o", "out"]);
         let file = self.folder.read("out/probabilities.npy");
         let numbers: Vec<f32> =
@@ -178,7 +178,7 @@ impl Net {
     }
 }
 
-fn command(folder: &Folder, key: Option<&str>) -> Command {
+pub(crate) fn command(folder: &Folder, key: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_opml"));
     command.env("OPML_CACHE", "");
     let anvil = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/.bin/anvil");
@@ -190,19 +190,19 @@ fn command(folder: &Folder, key: Option<&str>) -> Command {
     command
 }
 
-fn spawn(folder: &Folder, key: Option<&str>, args: &[&str]) -> Process {
+pub(crate) fn spawn(folder: &Folder, key: Option<&str>, args: &[&str]) -> Process {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.path("log")).expect("a log");
     let mut command = command(folder, key);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Process(command.spawn().expect("opml starts"))
 }
 
-fn log(folder: &Folder) -> String {
+pub(crate) fn log(folder: &Folder) -> String {
     std::fs::read_to_string(folder.path("log")).unwrap_or_default()
 }
 
 /// The events of one kind in a request's history.
-fn events<'a>(status: &'a Value, kind: &str) -> Vec<&'a str> {
+pub(crate) fn events<'a>(status: &'a Value, kind: &str) -> Vec<&'a str> {
     let history = status["history"].as_array().expect("a history");
     let events = history.iter().filter(|event| event["event"] == kind);
     events.map(|event| event["about"].as_str().expect("text")).collect()
@@ -470,11 +470,7 @@ fn unanswered_requests_are_cancelled() {
 
 /// Writes the image of a program that adds a number to its state, and also gives twice the sum.
 fn adder(path: &std::path::Path) {
-    use isa::{Extensions, Instruction, Op, encode};
-    const CODE: u64 = 1 << 13;
-    const STATE: u64 = 64;
-    const NUMBER: u64 = 128;
-    const TWICE: u64 = 192;
+    use isa::{Instruction, Op};
     let op =
         |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
     let code = [
@@ -487,45 +483,7 @@ fn adder(path: &std::path::Path) {
         op(Op::Addi, 17, 0, 0, 93),
         op(Op::Ecall, 0, 0, 0, 0),
     ];
-    let code: Vec<u8> =
-        code.into_iter().flat_map(|op| encode(op).expect("operands that fit").to_le_bytes()).collect();
-    let profile = step::MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
-    let tensor = |name: &str, role, address| image::Tensor {
-        name: name.to_owned(),
-        role,
-        dtype: tensor::DType::U64,
-        shape: vec![1],
-        address,
-        bytes: 8,
-    };
-    let region = |address| image::Region { address, bits: 5 };
-    let (operator, node, arguments) = Default::default();
-    let (kernel, output, lo, hi, bound) = (0, 1, 0, 1, 20);
-    let step = image::BigStep { kernel, operator, node, output, lo, hi, arguments, entry: CODE, bound };
-    let contents = image::Contents {
-        profile,
-        entry: CODE,
-        sp: profile.memory_size(),
-        code: code.into(),
-        segments: Vec::new(),
-        tensors: vec![
-            tensor("state", image::Role::Input, STATE),
-            tensor("state", image::Role::Output, STATE),
-            tensor("number", image::Role::Input, NUMBER),
-            tensor("twice", image::Role::Output, TWICE),
-        ],
-        symbols: vec![image::Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
-        schedule: vec![step],
-        period: None,
-        sections: Vec::new(),
-        interface: Some(image::Interface {
-            inputs: vec![region(STATE), region(NUMBER)],
-            outputs: vec![region(STATE), region(TWICE)],
-            scratch_bits: 5,
-            bound,
-        }),
-    };
-    image::Image::new(contents).expect("an image").write(path).expect("room");
+    stateful(path, &code, 20);
 }
 
 #[test]

@@ -186,6 +186,11 @@ async fn connect(options: &PgConnectOptions, limit: Duration) -> sqlx::Result<Pg
     Ok(wire)
 }
 
+/// A text from the database as it may be shown: not endless, and in one line.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
 /// What a URL says, and the variables of the environment that PostgreSQL's own programs read.
 fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let wrong = |reason: String| StoreError::Url(reason);

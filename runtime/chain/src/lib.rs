@@ -35,5 +35,6 @@ pub use node::{Event, NodeError, RpcNode, endpoint, without_keys};
 pub use nodes::Nodes;
 pub use question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
 pub use queue::{MOST_JOB_BYTES, Order, Progress, Queue, Taken};
+pub use secrets::may_hold_key;
 pub use store::{Entry, Store, StoreError};
 pub use wallet::Wallet;

@@ -4,7 +4,7 @@
 //! say so, late or twice, and several players that need the same share it. A worker that isn't heard of loses what it
 //! had taken. The clock is the database's.
 
-use crate::database::Database;
+use crate::database::{Database, plain};
 use crate::store::StoreError;
 use alloy::primitives::{B256, keccak256};
 use sqlx::Row as _;
@@ -160,7 +160,7 @@ impl Queue {
                         Progress::Failed("what it came to is too large for the database".to_owned())
                     }
                     (Some(result), _) => Progress::Done(result),
-                    (None, Some(failure)) if left || spent => Progress::Failed(failure),
+                    (None, Some(failure)) if left || spent => Progress::Failed(plain(&failure)),
                     (None, None) if spent => {
                         Progress::Failed(format!("{MOST_TRIES} workers took it, and none was heard of again"))
                     }

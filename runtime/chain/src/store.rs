@@ -38,6 +38,10 @@ trait Backing: Send + Sync {
     fn names(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
     /// Writes all entries or none. Of several with one name, the last one counts.
     fn write(&self, entries: &[Entry]) -> Result<(), StoreError>;
+    /// Refuses if somebody else has the entries now.
+    fn check(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 impl Debug for Store {
@@ -82,6 +86,11 @@ impl Store {
             None => new.save(VERSION_ENTRY, &VERSION)?,
         }
         Ok(new)
+    }
+
+    /// Refuses if another player is known to have taken over, with no other call to find that out.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.0.check()
     }
 
     /// The bytes under a name.

@@ -21,8 +21,10 @@ mod perform;
 mod player;
 mod shortcut;
 mod show;
+mod task;
 mod view;
 mod work;
+mod worker;
 
 pub use book::{Book, BookError, Position};
 pub use duty::{
@@ -37,4 +39,6 @@ pub use model::{
 };
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;
-pub use work::{Tamper, WorkError};
+pub use task::{Found, Parcel, Task, Turn};
+pub use work::{Inference, Tamper, WorkError};
+pub use worker::{Worker, leave};

@@ -5,7 +5,7 @@
 //! is the database's.
 
 use super::{Backing, Entry, StoreError};
-use crate::database::{Connection, Database};
+use crate::database::{Connection, Database, plain};
 use sqlx::Row as _;
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,9 @@ UPDATE opml_leases SET connection = $3, until = clock_timestamp() + make_interva
 WHERE player = $1 AND holder = $2 AND connection <= $3
 RETURNING true";
 
-const RELEASE: &str = "UPDATE opml_leases SET until = clock_timestamp() WHERE player = $1 AND holder = $2";
+/// A beat that comes later finds another holder.
+const RELEASE: &str =
+    "UPDATE opml_leases SET until = clock_timestamp(), holder = '' WHERE player = $1 AND holder = $2";
 
 const WRITE: &str = "
 WITH mine AS (
@@ -116,10 +118,12 @@ impl Lease {
         &self,
         work: impl AsyncFnOnce(&mut Connection) -> sqlx::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(self.taken());
-        }
+        self.check()?;
         self.database.call(work)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.lost.load(Ordering::Relaxed) { Err(self.taken()) } else { Ok(()) }
     }
 
     fn take(&self) -> Result<(), StoreError> {
@@ -159,9 +163,10 @@ impl Lease {
         });
         StoreError::Taken(match found {
             Ok(Some((place, left))) if left > 0.0 => {
+                let place = plain(&place);
                 format!("another player on {place}, for {left:.0} s more if nothing is heard of it")
             }
-            Ok(Some((place, _))) => format!("another player on {place}, which has ended"),
+            Ok(Some((place, _))) => format!("another player on {}, which has ended", plain(&place)),
             _ => "another player".to_owned(),
         })
     }
@@ -205,6 +210,10 @@ impl Backing for Shared {
             write.fetch_one(&mut connection.wire).await
         });
         self.lease.require(kept?)
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        self.lease.check()
     }
 }
 

@@ -15,7 +15,7 @@ pub use network::{
     Account, AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Games, Key, Keyed, Network, NewAccount,
     OnChain, Redeliver, Register, Request, ResultOf, Status, Terms,
 };
-pub use play::{LogFormat, Playing, Serve, Watch};
+pub use play::{LogFormat, Playing, Serve, Watch, Work};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
 pub use values::{Dim, EarlierResult, Input, RootOf, Shape, State, Steps, Wei};
 
@@ -47,7 +47,7 @@ Exit status:
   1  failed; the model can't be compiled (`opml check`)
   2  the command line is wrong: an unknown option, a value that makes no sense, an input that is missing
   3  what was waited for has not happened yet (`opml result`, --wait)
-  4  another process has the state of this player (`opml serve`, `opml watch`)
+  4  another player has the state of this one (`opml serve`, `opml watch`)
   5  the state of this player is damaged (`opml serve`, `opml watch`)
 
 With --json, a failure is {\"error\": {\"kind\": \"failed\", \"usage\", \"pending\", \"in use\" or \"damaged\", \"message\": ...,
@@ -132,6 +132,10 @@ pub enum Command {
     Serve(Serve),
     /// Check answers: run the model again, challenge what is wrong, and play the game to its end
     Watch(Watch),
+    /// Run models for players on other machines, which leave their work in a database
+    ///
+    /// A worker needs neither a key nor a node. What it doesn't finish, because it ends or is away, another one does.
+    Work(Work),
     /// Make an image from something other than a model
     #[command(subcommand)]
     Image(ImageCommand),

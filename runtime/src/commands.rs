@@ -28,3 +28,4 @@ pub mod verify;
 pub mod verify_deployment;
 mod wait;
 pub mod withdraw;
+pub mod work;

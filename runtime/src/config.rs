@@ -134,7 +134,7 @@ impl<'a> File<'a> {
         for value in values(item).ok_or_else(|| self.unfit(key, item))? {
             new.extend(self.option(arg, value).ok_or_else(|| self.unfit(key, item))?);
         }
-        if key == "rpc" {
+        if ["rpc", "database"].contains(&key) {
             self.require_private(item)?;
         }
         self.check(key, item, &new)?;
@@ -183,8 +183,7 @@ impl<'a> File<'a> {
     /// Refuses a file that others can read if a URL in it may hold a key.
     fn require_private(&self, item: &Item) -> Result<(), Failure> {
         let urls = values(item).unwrap_or_default();
-        let keys =
-            urls.iter().filter_map(|url| url.as_str()).any(|url| chain::Deployment::public(url).is_none());
+        let keys = urls.iter().filter_map(|url| url.as_str()).any(chain::may_hold_key);
         let data = mapped::open(self.path).and_then(|file| file.metadata());
         let data = data.map_err(|error| Failure::io("read", &self.path.display().to_string(), &error))?;
         let mode = data.permissions().mode() & 0o777;

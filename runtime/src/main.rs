@@ -117,6 +117,7 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Withdraw(args) => commands::withdraw::run(&args, output),
         Command::Serve(args) => commands::play::serve(&args, output),
         Command::Watch(args) => commands::play::watch(&args, output),
+        Command::Work(args) => commands::work::run(&args, output),
         Command::Image(ImageCommand::FromElf(args)) => commands::from_elf::run(&args, output),
         Command::Demo => commands::demo::run(output),
         Command::Completions { shell } => {

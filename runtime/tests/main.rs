@@ -5,6 +5,8 @@
 mod bad_input;
 mod check;
 mod cli;
+#[path = "../chain/tests/cluster/mod.rs"]
+mod cluster;
 mod command;
 mod common;
 mod compile;
@@ -21,3 +23,4 @@ mod package;
 mod periods;
 mod pictures;
 mod profile;
+mod workers;

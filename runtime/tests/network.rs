@@ -5,7 +5,8 @@ use crate::common::net::{
     DEPLOYER, Net, PATIENCE, REQUESTER, REQUESTER_ACCOUNT, SERVER, SERVER_ACCOUNT, VALIDATOR,
     VALIDATOR_ACCOUNT, command, events, log,
 };
-use crate::common::{Folder, fixture};
+use crate::common::{Folder, NUMBER, STATE, TWICE, fixture, stateful};
+use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -276,11 +277,7 @@ fn unanswered_requests_are_cancelled() {
 
 /// Writes the image of a program that adds a number to its state, and also gives twice the sum.
 fn adder(path: &std::path::Path) {
-    use isa::{Extensions, Instruction, Op, encode};
-    const CODE: u64 = 1 << 13;
-    const STATE: u64 = 64;
-    const NUMBER: u64 = 128;
-    const TWICE: u64 = 192;
+    use isa::{Instruction, Op};
     let op =
         |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
     let code = [
@@ -293,45 +290,7 @@ fn adder(path: &std::path::Path) {
         op(Op::Addi, 17, 0, 0, 93),
         op(Op::Ecall, 0, 0, 0, 0),
     ];
-    let code: Vec<u8> =
-        code.into_iter().flat_map(|op| encode(op).expect("operands that fit").to_le_bytes()).collect();
-    let profile = step::MachineProfile::new(Extensions::IM, 13, CODE, code.len() as u64).expect("a machine");
-    let tensor = |name: &str, role, address| image::Tensor {
-        name: name.to_owned(),
-        role,
-        dtype: tensor::DType::U64,
-        shape: vec![1],
-        address,
-        bytes: 8,
-    };
-    let region = |address| image::Region { address, bits: 5 };
-    let (operator, node, arguments) = Default::default();
-    let (kernel, output, lo, hi, bound) = (0, 1, 0, 1, 20);
-    let step = image::BigStep { kernel, operator, node, output, lo, hi, arguments, entry: CODE, bound };
-    let contents = image::Contents {
-        profile,
-        entry: CODE,
-        sp: profile.memory_size(),
-        code: code.into(),
-        segments: Vec::new(),
-        tensors: vec![
-            tensor("state", image::Role::Input, STATE),
-            tensor("state", image::Role::Output, STATE),
-            tensor("number", image::Role::Input, NUMBER),
-            tensor("twice", image::Role::Output, TWICE),
-        ],
-        symbols: vec![image::Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
-        schedule: vec![step],
-        period: None,
-        sections: Vec::new(),
-        interface: Some(image::Interface {
-            inputs: vec![region(STATE), region(NUMBER)],
-            outputs: vec![region(STATE), region(TWICE)],
-            scratch_bits: 5,
-            bound,
-        }),
-    };
-    image::Image::new(contents).expect("an image").write(path).expect("room");
+    stateful(path, &code, 20);
 }
 
 #[test]

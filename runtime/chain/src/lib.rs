@@ -3,10 +3,12 @@
 //! A [`Node`] answers one [`Question`] at a time; [`RpcNode`] is one that is reached over JSON-RPC. [`Nodes`]
 //! are several used as one: they try again, and one after the other. [`Wallet`] makes sure that what was sent
 //! is mined. It keeps every transaction until it is buried under more blocks, sends it again when a node has
-//! forgotten it, and raises its fees when it waits. [`Store`] is the file that lets players survive a crash.
+//! forgotten it, and raises its fees when it waits. [`Store`] is the file, or the part of a shared database, that lets
+//! players survive a crash. [`Queue`] is work that machines share.
 
 mod act;
 mod amount;
+mod database;
 mod deployment;
 mod doubt;
 mod fees;
@@ -15,6 +17,7 @@ mod keystore;
 mod node;
 mod nodes;
 mod question;
+mod queue;
 mod secrets;
 mod store;
 mod transport;
@@ -32,5 +35,7 @@ pub use keystore::create_keystore;
 pub use node::{Event, NodeError, RpcNode, endpoint, without_keys};
 pub use nodes::{Nodes, Topics};
 pub use question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
-pub use store::{Store, StoreError};
+pub use queue::{MOST_JOB_BYTES, Order, Progress, Queue, Taken};
+pub use secrets::may_hold_key;
+pub use store::{Entry, Store, StoreError};
 pub use wallet::Wallet;

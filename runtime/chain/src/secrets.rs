@@ -24,6 +24,17 @@ pub(crate) fn note(url: &Url) {
     }
 }
 
+/// Whether the URL of a node or of a database may hold a key or a password.
+#[must_use]
+pub fn may_hold_key(url: &str) -> bool {
+    match Url::parse(url) {
+        Ok(url) if url.scheme().starts_with("postgres") => {
+            url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
+        }
+        _ => crate::Deployment::public(url).is_none(),
+    }
+}
+
 /// A text without what was noted.
 pub(crate) fn hide(mut text: String) -> String {
     for secret in NOTED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -37,6 +48,20 @@ pub(crate) fn hide(mut text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_of_a_database_is_a_key() {
+        for (url, may) in [
+            ("http://127.0.0.1:8545", false),
+            ("https://rpc.example/v3/secret", true),
+            ("postgres://opml@db.example/opml?sslmode=require", false),
+            ("postgres:///opml?host=/run/postgresql", false),
+            ("postgres://opml:secret@db.example/opml", true),
+            ("postgresql://db.example/opml?password=secret", true),
+        ] {
+            assert_eq!(may_hold_key(url), may, "{url}");
+        }
+    }
 
     #[test]
     fn keys_are_hidden_wherever_a_text_has_them() {

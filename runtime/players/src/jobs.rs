@@ -1,5 +1,5 @@
-//! The player's slow work: results, challenges and replies are computed on other threads. What fails is tried
-//! again after a pause.
+//! The player's slow work: results, challenges and replies are computed on other threads, or by other machines. What
+//! fails is tried again after a pause.
 
 use crate::book::BookError;
 use crate::duty::Case;
@@ -7,21 +7,21 @@ use crate::inputs::root;
 use crate::model::{Computed, LoadedModel, is_by_root, region_root};
 use crate::player::{Player, PlayerError};
 use crate::show::Short;
-use crate::work::{Inference, WorkError};
-use chain::{Ether, Event};
+use crate::task::{Found, Task};
+use crate::work::{Inference, Inferences, WorkError};
+use crate::worker::leave;
+use chain::{Ether, Event, Queue};
 use contracts::{B256, Bytes, IInferenceService, Input, Request, Source, Standing, U256};
-use game::{Challenge, Move};
-use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::HashMap;
+use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 
-/// How many results are computed at the same time.
+/// How many results are computed at the same time, here and by other machines.
 const MOST_RESULTS: usize = 4;
-/// The maximum number of runs that are kept.
-const MOST_INFERENCES: usize = 16;
+const MOST_RESULTS_ELSEWHERE: usize = 64;
 /// How many earlier answers are looked for at each look.
 const MOST_FETCHED: usize = 4;
 /// How many failed jobs are remembered.
@@ -30,12 +30,24 @@ const MOST_FAILED: usize = 10_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Where models are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Workers {
     /// On other threads.
     Threads,
+    /// By other machines, which take jobs from a database. What they can't do is done on other threads.
+    Elsewhere(Arc<Queue>),
     /// On this thread, after so much time: for simulations, in which time is not real.
     Here(Duration),
+}
+
+impl Debug for Workers {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Threads => f.write_str("Threads"),
+            Self::Elsewhere(_) => f.write_str("Elsewhere"),
+            Self::Here(pause) => f.debug_tuple("Here").field(pause).finish(),
+        }
+    }
 }
 
 /// Something to compute, and for which request or game.
@@ -43,27 +55,22 @@ pub enum Workers {
 pub(crate) struct Job {
     /// The job's name. It does not run twice at the same time.
     name: String,
+    /// The request's number and hash.
     request: U256,
+    hash: B256,
     /// The model's name.
     model: String,
-    kind: Kind,
+    /// When something may be too late, in seconds since 1970.
+    deadline: u64,
+    /// Whether it is a result that is there in a moment. Then it need not be in the log: the answer or the check is.
+    quick: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// A result; whether it is there in a moment. Then it need not be in the log: the answer or the check is.
-    Result {
-        quick: bool,
-    },
-    Other,
-}
-
-/// The result of a job.
-pub(crate) enum Found {
-    /// The result of the request with this hash.
-    Result(B256, Computed),
-    Opening(Challenge),
-    Reply(Option<Move>),
+/// A job that runs.
+struct Running {
+    request: U256,
+    is_result: bool,
+    abort: AbortHandle,
 }
 
 /// What a job comes to.
@@ -73,9 +80,7 @@ pub(crate) type Done = (Job, Result<Found, WorkError>);
 pub(crate) struct Jobs {
     workers: Workers,
     set: JoinSet<Done>,
-    running: HashSet<String>,
-    /// How many of them compute results.
-    results: usize,
+    running: HashMap<String, Running>,
     /// How often jobs have failed, and when they may be tried again.
     failed: HashMap<String, (u32, Instant)>,
 }
@@ -83,7 +88,7 @@ pub(crate) struct Jobs {
 impl Jobs {
     pub(crate) fn new(workers: Workers) -> Self {
         let (set, running, failed) = Default::default();
-        Self { workers, set, running, results: 0, failed }
+        Self { workers, set, running, failed }
     }
 
     /// The next job that is over. Never, if there are none.
@@ -104,32 +109,55 @@ impl Jobs {
         self.failed.len()
     }
 
+    /// Whether another result can be computed. Requests cost their authors little, but runs take memory. Games are not
+    /// limited like this, since each costs a bond.
+    fn has_room(&self) -> bool {
+        let most = match self.workers {
+            Workers::Elsewhere(_) => MOST_RESULTS_ELSEWHERE,
+            _ => MOST_RESULTS,
+        };
+        self.running.values().filter(|running| running.is_result).count() < most
+    }
+
     /// Starts a job, unless it is running or has failed just now; returns whether it did.
-    fn start(&mut self, job: Job, work: impl FnOnce() -> Result<Found, WorkError> + Send + 'static) -> bool {
+    fn start(&mut self, job: Job, inference: Arc<Inference>, task: Task) -> bool {
         let waits = self.failed.get(&job.name).is_some_and(|(_, until)| *until > Instant::now());
-        if waits || !self.running.insert(job.name.clone()) {
+        if waits || self.running.contains_key(&job.name) {
             return false;
         }
-        self.results += usize::from(job.kind != Kind::Other);
-        let work = move || catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WorkError::BrokenOff));
-        match self.workers {
-            Workers::Threads => {
-                self.set.spawn_blocking(move || (job, work()));
-            }
+        let (name, request, is_result) = (job.name.clone(), job.request, task == Task::Result);
+        let abort = match &self.workers {
             Workers::Here(pause) => {
+                let pause = *pause;
                 self.set.spawn(async move {
                     tokio::time::sleep(pause).await;
-                    (job, work())
-                });
+                    (job, inference.run(&task))
+                })
             }
-        }
+            Workers::Elsewhere(queue) if let Some(parcel) = inference.parcel(&task) => {
+                let queue = Arc::clone(queue);
+                self.set.spawn(async move {
+                    let done = leave(&queue, inference.model(), parcel, job.deadline).await;
+                    (job, done)
+                })
+            }
+            _ => self.set.spawn_blocking(move || (job, inference.run(&task))),
+        };
+        self.running.insert(name, Running { request, is_result, abort });
         true
     }
 
-    /// Notes that a job is over.
-    fn end(&mut self, job: &Job) {
-        self.running.remove(&job.name);
-        self.results -= usize::from(job.kind != Kind::Other);
+    /// Notes that a job is over. Says whether it was still wanted.
+    fn end(&mut self, job: &Job) -> bool {
+        self.running.remove(&job.name).is_some()
+    }
+
+    /// Forgets the jobs for a request.
+    pub(crate) fn forget(&mut self, request: U256) {
+        for (_, running) in self.running.extract_if(|_, running| running.request == request) {
+            // What runs on a thread runs to its end.
+            running.abort.abort();
+        }
     }
 
     /// Notes that a job has failed. Returns the pause before it is tried again: the longer, the more often it failed,
@@ -149,18 +177,14 @@ impl Jobs {
 impl Player {
     /// Computes the result of a request.
     pub(crate) fn compute(&mut self, case: &Case) -> Result<(), PlayerError> {
-        // Requests cost their authors little, but runs take memory. Games are not limited like this, since
-        // each costs a bond.
-        if self.jobs.results >= MOST_RESULTS || self.awaits_check(case) {
+        if !self.jobs.has_room() || self.awaits_check(case) {
             return Ok(());
         }
         let Some(inference) = self.inference(case)? else { return Ok(()) };
-        let (request, hash) = (case.id, case.hash);
-        let quick = self.is_quick(case);
-        let job = Job { kind: Kind::Result { quick }, ..self.job(format!("result/{hash}"), case) };
+        let (request, quick) = (case.id, self.is_quick(case));
+        let job = Job { quick, ..self.job(format!("result/{}", case.hash), case) };
         let model = job.model.clone();
-        let started = self.jobs.start(job, move || Ok(Found::Result(hash, inference.result()?)));
-        if started && !quick {
+        if self.jobs.start(job, inference, Task::Result) && !quick {
             let eth = Ether(case.request.as_ref().map_or(U256::ZERO, |request| U256::from(request.fee)));
             match case.answer.standing {
                 Standing::Pending => {
@@ -182,29 +206,30 @@ impl Player {
 
     /// A job for a request.
     pub(crate) fn job(&self, name: String, case: &Case) -> Job {
-        Job { name, request: case.id, model: self.model_name(case), kind: Kind::Other }
+        let (model, deadline) = (self.model_name(case), case.deadline(self.terms.window.into()));
+        Job { name, request: case.id, hash: case.hash, model, deadline, quick: false }
     }
 
     /// Starts a job; returns whether it did.
-    pub(crate) fn start_job(
-        &mut self,
-        job: Job,
-        work: impl FnOnce() -> Result<Found, WorkError> + Send + 'static,
-    ) -> bool {
-        self.jobs.start(job, work)
+    pub(crate) fn start_job(&mut self, job: Job, inference: Arc<Inference>, task: Task) -> bool {
+        self.jobs.start(job, inference, task)
     }
 
     /// Takes the result of a job.
     pub(crate) fn take(&mut self, done: Result<Done, JoinError>) {
-        let Ok((job, result)) = done else {
-            return tracing::error!("a thread panicked; please report this");
+        let (job, result) = match done {
+            Ok(done) => done,
+            Err(error) if error.is_cancelled() => return,
+            Err(_) => return tracing::error!("a thread panicked; please report this"),
         };
-        self.jobs.end(&job);
-        let Job { ref name, request, ref model, .. } = job;
+        if !self.jobs.end(&job) {
+            return;
+        }
+        let Job { ref name, request, hash, ref model, .. } = job;
         match result {
-            Ok(Found::Result(hash, mut computed)) => {
+            Ok(Found::Result(mut computed)) => {
                 let (result, bytes) = (Short(computed.result), computed.bytes());
-                if job.kind != (Kind::Result { quick: true }) {
+                if !job.quick {
                     tracing::info!(%request, model, %result, bytes, "computed the result");
                 }
                 // It may have been forgotten meanwhile.
@@ -217,18 +242,18 @@ impl Player {
             Ok(Found::Opening(opening)) => {
                 self.openings.insert(name.clone(), opening);
             }
-            Ok(Found::Reply(move_)) => {
-                if move_.is_none() {
+            Ok(Found::Reply(data)) => {
+                if data.is_none() {
                     tracing::warn!(%request, model, "all claims of the opponent are true: there is no reply");
                 }
-                self.replies.insert(name.clone(), move_);
+                self.replies.insert(name.clone(), data);
             }
             Err(error) => {
                 let pause = self.jobs.fail(&job);
                 tracing::error!(%request, model, %error, ?pause, "the computation failed; trying again");
                 metrics::counter!("opml_failed_computations_total").increment(1);
                 if error.is_memory() {
-                    self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
+                    self.inferences.free();
                 }
             }
         }
@@ -248,10 +273,9 @@ impl Player {
     pub(crate) fn inference(&mut self, case: &Case) -> Result<Option<Arc<Inference>>, BookError> {
         let (Some(model), Some(request)) = (self.model(case), &case.request) else { return Ok(None) };
         let Request { inputs: commitment, model: id, repetitions, .. } = *request;
-        let key = [&commitment.0[..], &id.0, &repetitions.to_be_bytes()].concat();
-        let key = B256::new(step::keccak(&key).0);
-        if let Some(inference) = self.inferences.get(&key) {
-            return Ok(Some(Arc::clone(inference)));
+        let name = Inferences::name(commitment, id, repetitions);
+        if let Some(inference) = self.inferences.find(name) {
+            return Ok(Some(inference));
         }
         let Some((given, _)) = self.view.book.given(case.id, case.hash)? else { return Ok(None) };
         let Some(inputs) = self.bytes_of(case, &model, given) else { return Ok(None) };
@@ -262,13 +286,8 @@ impl Player {
             return Ok(None);
         }
         let (tamper, max_memory) = (self.config.tamper.clone(), self.config.max_memory);
-        let inference = Arc::new(Inference::new(model, repetitions, inputs, tamper, max_memory));
-        // Machines are large, so those that no request needs are dropped.
-        if self.inferences.len() >= MOST_INFERENCES {
-            self.inferences.retain(|_, inference| Arc::strong_count(inference) > 1);
-        }
-        self.inferences.insert(key, Arc::clone(&inference));
-        Ok(Some(inference))
+        let new = Inference::new(model, repetitions, inputs, tamper, max_memory);
+        Ok(Some(self.inferences.keep(name, new)))
     }
 
     /// The bytes of the inputs of a request, if all are known.

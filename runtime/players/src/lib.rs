@@ -20,8 +20,10 @@ mod notes;
 mod perform;
 mod player;
 mod show;
+mod task;
 mod view;
 mod work;
+mod worker;
 
 pub use book::{Book, BookError, Position};
 pub use duty::{
@@ -35,5 +37,7 @@ pub use model::{
     Computed, LoadedModel, ModelError, Output, inputs_commitment, is_by_root, pack, region_root,
 };
 pub use player::{Config, Player, PlayerError};
+pub use task::{Found, Parcel, Task, Turn};
 pub use view::{statuses, stored};
-pub use work::{Tamper, WorkError};
+pub use work::{Inference, Tamper, WorkError};
+pub use worker::{Worker, leave};

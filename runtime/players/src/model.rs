@@ -7,6 +7,7 @@ use game::{Model, Oracle as _, Region, VOID};
 use image::Image;
 use native::Native;
 use prover::{Execution, ExecutionError, model_of};
+use serde::{Deserialize, Serialize};
 use step::{Root, Tree};
 use thiserror::Error;
 
@@ -32,7 +33,7 @@ pub struct LoadedModel {
 }
 
 /// The result of a model on its inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Computed {
     /// The result, as answers commit to it.
     pub result: B256,
@@ -41,9 +42,10 @@ pub struct Computed {
 }
 
 /// An output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// The root of its region.
+    #[serde(with = "crate::task::root")]
     pub root: Root,
     /// Its bytes. If there is something else than zeros behind them in its region, they are those of the whole
     /// region; none if that is too large.

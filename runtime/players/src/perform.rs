@@ -2,13 +2,13 @@
 
 use crate::book::Position;
 use crate::duty::{Case, Duty, GameStanding, game_id};
-use crate::jobs::Found;
 use crate::player::{Player, PlayerError};
-use crate::show::{Deadline, GameName, Short, action, range};
+use crate::show::{Deadline, GameName, Short, range};
+use crate::task::{Task, Turn, read_move};
 use chain::{Act, Ether, Head, Mined, StoreError};
 use contracts::cost::{Kind, Schedule, Shape};
 use contracts::{Address, IDisputeGame, IInferenceService, SolCall, U256};
-use game::{Move, Side};
+use game::Side;
 
 /// An act to be sent.
 struct Sending<'a, C> {
@@ -133,7 +133,7 @@ impl Player {
         let Some(opening) = self.openings.get(&name) else {
             let (job, arity) = (self.job(name, case), self.terms.arity.into());
             let asserter = case.answer.asserter;
-            if self.start_job(job, move || Ok(Found::Opening(inference.opening(arity)?))) {
+            if self.start_job(job, inference, Task::Opening { arity }) {
                 let (claimed, ours) = (Short(case.answer.result), Short(case.truth.unwrap_or_default()));
                 tracing::info!(
                     request = %id, model = model.name, attempt, %asserter, %claimed, %ours, %deadline,
@@ -148,7 +148,7 @@ impl Player {
             request_: request.clone(),
             model: contracts::model(&model.commitment),
             asserted: case.answer.result,
-            words: contracts::opening(opening),
+            words: opening.clone(),
         };
         if self.is_new(case, &name)? {
             if !self.can_pay(case, bond, Side::Challenger, head).await?
@@ -192,31 +192,36 @@ impl Player {
             }
             return Ok(());
         };
-        let (arity, commitment) = (u64::from(self.terms.arity), inference.commitment());
-        let rust = contracts::resume(&state.game, &commitment, arity, state.start, &state.claims);
+        let arity = u64::from(self.terms.arity);
         let round = format!("{} of at most {}", self.view.book.rounds(game) + 1, model.most_moves(arity));
-        let Some(move_) = self.replies.get(&name) else {
-            let theirs: Vec<step::Root> = state.claims.iter().map(|claim| step::Root(claim.0)).collect();
+        let turn = Turn {
+            game,
+            state: (state.game.subject, state.game.position),
+            start: state.start,
+            claims: state.claims.clone(),
+            arity,
+            at_once: self.config.at_once,
+        };
+        let Some(data) = self.replies.get(&name) else {
             let (job, range, model) = (self.job(name, case), range(&place), &model.name);
-            let at_once = self.config.at_once;
-            if self.start_job(job, move || Ok(Found::Reply(inference.reply(&rust, &theirs, at_once)?))) {
+            if self.start_job(job, inference, Task::Reply(turn)) {
                 tracing::info!(%request, model, game = %shown, round, range, %deadline, "our turn: computing the reply");
             }
             return Ok(());
         };
-        let Some(move_) = move_ else { return Ok(()) };
-        let data = contracts::calldata(game, &state.game, &contracts::program(&commitment), move_);
-        let (action, model) = (action(move_), &model.name);
+        let Some(data) = data.clone() else { return Ok(()) };
+        let Some((action, kind)) = read_move(&data, &turn) else { return Ok(()) };
+        let model = &model.name;
         tracing::info!(%request, model, game = %shown, round, %deadline, %eth, "replying: {action}");
         let act = Act {
             name: name.clone(),
             about: format!("move in game {shown}: {action}"),
             to: Some(self.config.deployment.service),
             value: U256::ZERO,
-            data: data.into(),
+            data,
             deadline: Some(deadline.at),
             stake: stake.to(),
-            gas: self.most_gas(case, kind(move_)),
+            gas: self.most_gas(case, kind),
         };
         self.store.save(&journal(case.id, &name), &act)?;
         metrics::counter!("opml_moves_total").increment(1);
@@ -395,15 +400,6 @@ fn open(case: &Case, game: U256) -> Option<&Position> {
 /// What a side needs its bond for.
 fn what(side: Side) -> &'static str {
     if side == Side::Asserter { "answering" } else { "challenging" }
-}
-
-/// The kind of transaction that a move is.
-fn kind(move_: &Move) -> Kind {
-    match move_ {
-        Move::Dissect { .. } | Move::Void { .. } => Kind::Dissect,
-        Move::Enter { .. } => Kind::Enter,
-        Move::Prove { witnesses, .. } => Kind::Prove(witnesses.len() as u64),
-    }
 }
 
 fn ether(wei: U256) -> f64 {

@@ -10,14 +10,14 @@ use crate::model::{Computed, LoadedModel};
 use crate::notes::Notes;
 use crate::show::GameName;
 use crate::view::View;
-use crate::work::{Inference, Tamper};
+use crate::work::{Inferences, Tamper};
 use chain::{
     Deployment, Ether, Fees, Head, NodeError, Nodes, PrivateKeySigner, Store, StoreError, Wallet, WalletError,
 };
 use contracts::cost::Shape;
-use contracts::{Address, B256, IInferenceService, IModelRegistry, Standing, Terms, U256};
+use contracts::{Address, B256, Bytes, IInferenceService, IModelRegistry, Standing, Terms, U256};
 use futures_util::future::join_all;
-use game::{Challenge, Move, Region, Side};
+use game::{Region, Side};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,19 +89,20 @@ pub enum PlayerError {
 }
 
 impl PlayerError {
-    /// What the operator can do about it, if the state file is the cause.
-    fn advice(&self) -> Option<&'static str> {
+    /// The error of the store, if that is the cause.
+    #[must_use]
+    pub fn of_store(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error)
             | Self::Book(BookError::Store(error))
-            | Self::Wallet(WalletError::Store(error)) => error.advice(),
+            | Self::Wallet(WalletError::Store(error)) => Some(error),
             _ => None,
         }
     }
 
-    /// Whether the state file is the cause.
-    fn is_about_store(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::Book(BookError::Store(_)) | Self::Wallet(WalletError::Store(_)))
+    /// Whether another player has taken over this one's part.
+    fn is_end(&self) -> bool {
+        matches!(self.of_store(), Some(StoreError::Taken(_)))
     }
 
     /// Whether it may be over in a moment, when a player starts.
@@ -125,15 +126,15 @@ pub struct Player {
     pub(crate) models: HashMap<B256, Arc<LoadedModel>>,
     /// The checks of the models' images.
     pub(crate) checks: Checks,
-    pub(crate) inferences: HashMap<B256, Arc<Inference>>,
+    pub(crate) inferences: Inferences,
     /// By the hashes of requests: after a reorganization a number may belong to another request.
     pub(crate) results: HashMap<B256, Computed>,
     /// The bytes of inputs and outputs that are given by root.
     pub(crate) preimages: Preimages,
     /// Inputs that lack their bytes, by root: the earlier request whose answer may show them, and their region.
     pub(crate) wanted: HashMap<B256, (U256, Region)>,
-    pub(crate) openings: HashMap<String, Challenge>,
-    pub(crate) replies: HashMap<String, Option<Move>>,
+    pub(crate) openings: HashMap<String, Vec<B256>>,
+    pub(crate) replies: HashMap<String, Option<Bytes>>,
     pub(crate) jobs: Jobs,
     /// How many games may have to be paid for as the asserter and as the challenger.
     pub(crate) games: [u64; 2],
@@ -245,7 +246,7 @@ impl Player {
         let checks = Checks::start(Arc::clone(&store), &models)?;
         let preimages = Preimages::new(config.inputs.clone());
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
-        let jobs = Jobs::new(config.workers);
+        let jobs = Jobs::new(config.workers.clone());
         let new = Self {
             node,
             wallet,
@@ -255,7 +256,7 @@ impl Player {
             view,
             models,
             checks,
-            inferences: HashMap::new(),
+            inferences: Inferences::default(),
             results: HashMap::new(),
             preimages,
             wanted: HashMap::new(),
@@ -300,17 +301,21 @@ impl Player {
         }
     }
 
-    /// Plays until `stop` completes. What fails in one look is tried again in the next.
-    pub async fn run(&mut self, stop: impl Future<Output = ()>) {
+    /// Plays until `stop` completes, or another player has taken over. What else fails in one look is tried again in the
+    /// next.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> Result<(), PlayerError> {
         tokio::pin!(stop);
         let mut failures = 0u32;
         loop {
             // Reading a long history takes long. It can stop anywhere, since a restarted player continues from
             // there.
             let looked = tokio::select! {
-                () = &mut stop => return,
+                () = &mut stop => return Ok(()),
                 looked = self.look() => looked,
             };
+            if looked.as_ref().is_err_and(PlayerError::is_end) {
+                return looked;
+            }
             failures = if looked.is_ok() { 0 } else { failures + 1 };
             // A failing node gets longer pauses, but never longer than a running clock allows.
             let (interval, most) = (
@@ -323,7 +328,7 @@ impl Player {
                 metrics::counter!("opml_failed_polls_total").increment(1);
                 // Every line is worth reading: not each of a thousand equal ones.
                 if failures.is_power_of_two() {
-                    let advice = error.advice();
+                    let advice = error.of_store().and_then(StoreError::advice);
                     tracing::warn!(%error, advice, failures, ?pause, "a look at the chain is incomplete; trying again");
                 }
             }
@@ -331,14 +336,14 @@ impl Player {
             tokio::pin!(pause);
             loop {
                 tokio::select! {
-                    () = &mut stop => return,
+                    () = &mut stop => return Ok(()),
                     () = &mut pause => break,
                     done = self.jobs.next() => self.take(done),
                 }
                 // What was computed may be urgent. The next look would take several round trips.
                 if let Some(head) = self.last {
                     tokio::select! {
-                        () = &mut stop => return,
+                        () = &mut stop => return Ok(()),
                         _ = self.do_duties(&head) => {}
                     }
                 }
@@ -349,6 +354,7 @@ impl Player {
     /// Looks at the chain once and does what is due. It goes on where something fails, and returns the first
     /// error.
     pub async fn look(&mut self) -> Result<(), PlayerError> {
+        self.store.check()?;
         while let Some(done) = self.jobs.try_next() {
             self.take(done);
         }
@@ -377,8 +383,11 @@ impl Player {
         troubles.extend(self.fetch_wanted().await.err());
         let health = &self.config.health;
         health.keeps(self.kept());
-        let store = troubles.iter().find(|error| error.is_about_store());
-        health.store(store.map(ToString::to_string));
+        health.store(troubles.iter().find_map(PlayerError::of_store).map(ToString::to_string));
+        // Nothing comes of going on when somebody else does.
+        if let Some(end) = troubles.iter().position(PlayerError::is_end) {
+            return Err(troubles.swap_remove(end));
+        }
         match troubles.into_iter().next() {
             None => {
                 health.polled(head.number, head.time);
@@ -506,6 +515,7 @@ impl Player {
             self.results.remove(&hash);
         }
         self.notes.forget(id);
+        self.jobs.forget(id);
         let challenge = format!("challenge/{id}/");
         self.openings.retain(|name, _| !name.starts_with(&challenge));
         let move_ = format!("move/{id}/");

@@ -3,7 +3,7 @@
 use crate::duty::{challenger_of, game_of};
 use chain::U256;
 use contracts::{B256, Position};
-use game::{Level, Move};
+use game::Level;
 use std::fmt::{Display, Formatter, Result};
 
 /// The ID of a game as its three parts: request, attempt and the challenger's account, shortened.
@@ -79,17 +79,6 @@ pub(crate) fn range(position: &Position) -> String {
         Level::Steps { big_step } => ("steps", format!(" of big step {big_step}")),
     };
     format!("{units} {} to {}{inside} ({} left)", segment.lo, segment.hi, segment.units())
-}
-
-/// What a move does.
-pub(crate) fn action(move_: &Move) -> &'static str {
-    match move_ {
-        Move::Dissect { .. } => "dissect",
-        Move::Enter { .. } => "enter a big step",
-        Move::Void { .. } => "prove void",
-        Move::Prove { witnesses, .. } if witnesses.len() == 1 => "prove a step",
-        Move::Prove { .. } => "prove several steps",
-    }
 }
 
 #[cfg(test)]

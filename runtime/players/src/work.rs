@@ -1,15 +1,22 @@
-//! The slow work, done on other threads: running models and finding moves.
+//! The slow work, done on other threads or by other machines: running models and finding moves.
 
 use crate::model::{Computed, LoadedModel, Output, inputs_commitment, size};
-use contracts::{B256, Bytes};
+use crate::task::{Found, Parcel, Task, Turn};
+use chain::MOST_JOB_BYTES;
+use contracts::{B256, Bytes, Position};
 use game::player::{challenge, reply};
 use game::regions::commitment;
-use game::{Challenge, Game, Model, Move};
+use game::{Challenge, Game, Level, Model, Move, Oracle as _, steps};
 use native::Native;
 use prover::{Execution, ExecutionError, MemoryLimit, memory_with};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use step::Root;
 use thiserror::Error;
+
+/// The most steps that may be proved at once.
+const MOST_AT_ONCE: u64 = 64;
 
 /// Turns an honest run into a lying one, as `--cheat` does.
 pub type Tamper = Arc<
@@ -31,6 +38,12 @@ pub enum WorkError {
     /// Another thread panicked while it ran the model.
     #[error("the run of the model was interrupted")]
     BrokenOff,
+    /// The task is none that a game asks for.
+    #[error("there is no such task: {0}")]
+    Task(&'static str),
+    /// Another machine could not do it.
+    #[error("no worker can do it: {0}")]
+    Worker(String),
 }
 
 impl WorkError {
@@ -61,6 +74,64 @@ impl Inference {
         max_memory: Option<u64>,
     ) -> Self {
         Self { model, repetitions, inputs, tamper, max_memory, machine: Mutex::default() }
+    }
+
+    /// Does a task. It may come from outside.
+    pub fn run(&self, task: &Task) -> Result<Found, WorkError> {
+        let work = || match task {
+            Task::Result => self.result().map(Found::Result),
+            Task::Opening { arity } if !Game::ARITIES.contains(arity) => Err(WorkError::Task("the arity")),
+            Task::Opening { arity } => self.opening(*arity).map(|it| Found::Opening(contracts::opening(&it))),
+            Task::Reply(turn) => self.turn(turn).map(Found::Reply),
+        };
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WorkError::BrokenOff))
+    }
+
+    /// The calldata of the next move in a game; none if there is nothing to disagree with.
+    fn turn(&self, turn: &Turn) -> Result<Option<Bytes>, WorkError> {
+        let (model, state) = (self.commitment(), turn.state());
+        self.admit(turn, &model)?;
+        let game = contracts::resume(&state, &model, turn.arity, turn.start, &turn.claims);
+        let theirs: Vec<Root> = turn.claims.iter().map(|claim| Root(claim.0)).collect();
+        let move_ = self.reply(&game, &theirs, turn.at_once)?;
+        let program = contracts::program(&model);
+        Ok(move_.map(|move_| contracts::calldata(turn.game, &state, &program, &move_).into()))
+    }
+
+    /// Refuses a state that no game about the model has, and that could take for ever.
+    fn admit(&self, turn: &Turn, model: &Model) -> Result<(), WorkError> {
+        let segment = Position::unpack(turn.state().position).segment;
+        let units = match segment.level {
+            Level::BigSteps => model.big_steps(),
+            Level::Steps { big_step } if big_step < model.big_steps() => {
+                steps(self.with_machine(|machine| Ok(machine.schedule(big_step)?))?.0)
+            }
+            Level::Steps { .. } => 0,
+        };
+        match () {
+            () if !Game::ARITIES.contains(&turn.arity) => Err(WorkError::Task("the arity")),
+            () if turn.at_once > MOST_AT_ONCE => Err(WorkError::Task("the steps to prove at once")),
+            () if segment.lo >= segment.hi || segment.hi > units => Err(WorkError::Task("the segment")),
+            () => Ok(()),
+        }
+    }
+
+    /// A task as other machines get it; `None` if they can't do it, or it is too large.
+    pub(crate) fn parcel(&self, task: &Task) -> Option<Parcel> {
+        let regions = [self.model.inputs(), self.model.outputs()];
+        let bytes = regions.map(|regions| regions.iter().map(|region| region.bytes).sum::<u64>());
+        let fits = bytes.into_iter().all(|bytes| bytes < MOST_JOB_BYTES as u64 / 2);
+        (self.tamper.is_none() && fits).then(|| Parcel {
+            model: self.model.id(),
+            repetitions: self.repetitions,
+            inputs: self.inputs.clone(),
+            task: task.clone(),
+        })
+    }
+
+    /// The model.
+    pub(crate) fn model(&self) -> &LoadedModel {
+        &self.model
     }
 
     /// The result: from native code if there is some, otherwise from the machine.
@@ -142,6 +213,43 @@ impl Inference {
     /// Whether inputs have this commitment.
     pub fn are_inputs(model: &LoadedModel, inputs: &[Bytes], commitment: B256) -> bool {
         inputs_commitment(model.inputs(), inputs) == Some(commitment)
+    }
+}
+
+/// The maximum number of runs that are kept.
+const MOST_INFERENCES: usize = 16;
+
+/// Inferences that were needed lately. Machines are large, so those that nobody uses are dropped.
+#[derive(Default)]
+pub(crate) struct Inferences(HashMap<B256, Arc<Inference>>);
+
+impl Inferences {
+    /// The name of an inference: inputs with this commitment, a model, and its repetitions.
+    pub fn name(commitment: B256, model: B256, repetitions: u64) -> B256 {
+        let name = [&commitment.0[..], &model.0, &repetitions.to_be_bytes()].concat();
+        B256::new(step::keccak(&name).0)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn find(&self, name: B256) -> Option<Arc<Inference>> {
+        self.0.get(&name).cloned()
+    }
+
+    pub fn keep(&mut self, name: B256, new: Inference) -> Arc<Inference> {
+        if self.0.len() >= MOST_INFERENCES {
+            self.free();
+        }
+        let new = Arc::new(new);
+        self.0.insert(name, Arc::clone(&new));
+        new
+    }
+
+    /// Drops those that nobody uses.
+    pub fn free(&mut self) {
+        self.0.retain(|_, inference| Arc::strong_count(inference) > 1);
     }
 }
 

@@ -19,6 +19,11 @@ pub struct Playing {
     /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
     pub state: PathBuf,
+    /// A PostgreSQL database in which this player keeps what must survive a crash, and leaves its computations to machines
+    /// with `opml work`: postgres://USER@HOST/NAME, with the password in PGPASSWORD or in ~/.pgpass. Where another player
+    /// with this key runs, this one waits until it ends
+    #[arg(long, value_name = "URL", env = "OPML_DATABASE", hide_env_values = true)]
+    pub database: Option<String>,
     /// The folder with inputs that requests give by root only: ROOT.bin each, as `opml request --by-root` writes them;
     /// outputs that are answered by root are kept there for later requests [default: inputs in the folder of --state]
     #[arg(long, value_name = "DIR")]
@@ -55,6 +60,36 @@ pub struct Playing {
     pub network: Network,
     #[command(flatten)]
     pub key: Key,
+}
+
+/// `opml work`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  export OPML_DATABASE=postgres://opml@db.example/opml PGPASSWORD=...
+  opml work model.opml
+  opml watch model.opml --deployment deployment.json    on another machine, with a key")]
+pub struct Work {
+    /// The images of the models to run, as `opml compile` writes them
+    #[arg(required = true, value_name = "IMAGE")]
+    pub models: Vec<PathBuf>,
+    /// The PostgreSQL database of the players: postgres://USER@HOST/NAME, with the password in PGPASSWORD or in ~/.pgpass
+    #[arg(long, value_name = "URL", env = "OPML_DATABASE", hide_env_values = true)]
+    pub database: String,
+    /// Do at most this many jobs at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub jobs: u32,
+    /// Let others have the jobs of this worker when nothing has been heard of it for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub lease: u64,
+    /// Threads for native runs; 0 uses every processor
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
+    #[arg(long, visible_alias = "log", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub limits: Limits,
 }
 
 /// An address, or a port of this computer that others can't reach.

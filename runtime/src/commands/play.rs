@@ -1,22 +1,24 @@
 //! `opml serve` and `opml watch`: run the players.
 
-use crate::cli::{Cheat, LogFormat, Playing, Serve, Watch};
+use crate::cli::{Cheat, Limits, LogFormat, Playing, Serve, Watch};
 use crate::failure::{Failure, Kind};
 use crate::images::load;
 use crate::lies::{liar, lies};
 use crate::network::{block_on, nodes, signer, unreachable};
 use crate::output::{Output, create_private_folder};
 use crate::{log, metrics};
-use chain::{Fees, GWEI, PrivateKeySigner, Store, StoreError};
+use chain::{Deployment, Fees, GWEI, PrivateKeySigner, Queue, Store, StoreError};
 use contracts::U256;
 use native::{Native, NativeError};
 use players::{Config, Health, LoadedModel, Player, PlayerError, Role, Tamper, Workers};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a node may take for an answer. Then the next one is asked.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a player in a database keeps its state when nothing is heard of it.
+const LEASE: Duration = Duration::from_secs(30);
 
 /// Answers requests.
 pub fn serve(args: &Serve, output: Output) -> Result<(), Failure> {
@@ -43,7 +45,7 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
     }
     let key = signer(&args.key)?;
     log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models = args.models.iter().map(|path| load_model(path, args)).collect::<Result<Vec<_>, _>>()?;
+    let models = load_models(&args.models, args.threads, &args.limits)?;
     create_private_folder(&args.state)?;
     block_on(async {
         let health = Arc::new(Health::default());
@@ -51,14 +53,17 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
             metrics::start(address, Arc::clone(&health)).await?;
         }
         if let Some(mut player) = player(args, role, key, models, health).await? {
-            player.run(interrupted()).await;
+            player.run(interrupted()).await.map_err(|error| match error.of_store() {
+                Some(cause) => about_store(cause),
+                None => Failure::from_error(error),
+            })?;
         }
         tracing::info!("stopped");
         Ok(())
     })
 }
 
-/// The player; none if it was stopped before a node answered.
+/// The player; none if it was stopped before a node answered, or before it could have its state.
 async fn player(
     args: &Playing,
     role: Role,
@@ -67,23 +72,20 @@ async fn player(
     health: Arc<Health>,
 ) -> Result<Option<Player>, Failure> {
     let (deployment, nodes) = nodes(&args.network, TIMEOUT)?;
-    // A restarted test chain has the same ID and the same addresses, but another history.
-    let chain = &deployment.block_hash.to_string()[2..10];
-    let name = format!("{}-{chain}-{}-{}.redb", deployment.chain_id, deployment.service, key.address());
-    let path = args.state.join(name);
-    let store = Store::open(&path).map_err(|error| {
-        let (advice, kind) = (error.advice(), kind(&error));
-        let failure = Failure::about(&path, error).of_kind(kind);
-        match advice {
-            Some(advice) => failure.hint(advice),
-            None => failure,
+    let (store, workers) = match &args.database {
+        None => (Some(file(args, &deployment, &key)?), Workers::Threads),
+        Some(url) => {
+            let queue = Queue::open(url, LEASE).map_err(|error| about_store(&error))?;
+            let store = shared(url, &player_name(&deployment, &key)).await?;
+            (store, Workers::Elsewhere(Arc::new(queue)))
         }
-    })?;
+    };
+    let Some(store) = store else { return Ok(None) };
     let config = Config {
         deployment: deployment.clone(),
         role,
         reserve_price: args.reserve_price.0,
-        workers: Workers::Threads,
+        workers,
         fees: Fees { cap: args.max_fee.0, tip: GWEI },
         poll_interval: Duration::from_millis(args.poll),
         inputs: Some(args.inputs.clone().unwrap_or_else(|| args.state.join("inputs"))),
@@ -96,30 +98,83 @@ async fn player(
     Player::start(config, nodes, key, Arc::new(store), models, interrupted()).await.map_err(|error| {
         match error {
             PlayerError::Node(error) => unreachable(&args.network, &deployment, error),
-            PlayerError::Store(cause) => {
-                let kind = kind(&cause);
-                Failure::from_error(cause).of_kind(kind)
-            }
+            PlayerError::Store(cause) => about_store(&cause),
             error => Failure::from_error(error),
         }
     })
 }
 
-/// What a supervisor should do about a state file: start the player again, or leave it to people.
-fn kind(error: &StoreError) -> Kind {
-    match error {
-        StoreError::InUse => Kind::InUse,
-        StoreError::Damaged(_) | StoreError::Version(_) | StoreError::Entry { .. } => Kind::Damaged,
-        StoreError::Io(_) | StoreError::Database(_) => Kind::Failed,
+/// What a player is called: the chain, the service and the key.
+fn player_name(deployment: &Deployment, key: &PrivateKeySigner) -> String {
+    // A restarted test chain has the same ID and the same addresses, but another history.
+    let chain = &deployment.block_hash.to_string()[2..10];
+    format!("{}-{chain}-{}-{}", deployment.chain_id, deployment.service, key.address())
+}
+
+/// The player's state file.
+fn file(args: &Playing, deployment: &Deployment, key: &PrivateKeySigner) -> Result<Store, Failure> {
+    let path = args.state.join(player_name(deployment, key) + ".redb");
+    Store::open(&path).map_err(|error| {
+        let Failure { kind, hint, .. } = about_store(&error);
+        Failure { kind, hint, ..Failure::about(&path, error) }
+    })
+}
+
+/// The player's state in a database. Waits while another player has it; none if it was stopped meanwhile.
+async fn shared(url: &str, name: &str) -> Result<Option<Store>, Failure> {
+    let stop = interrupted();
+    tokio::pin!(stop);
+    let mut waits = false;
+    loop {
+        match Store::shared(url, name, LEASE) {
+            Ok(store) => return Ok(Some(store)),
+            Err(error @ StoreError::Taken(_)) if !waits => {
+                waits = true;
+                tracing::warn!(%error, "another player with this key is running: waiting until it ends");
+            }
+            Err(StoreError::Taken(_)) => {}
+            Err(error) => return Err(about_store(&error)),
+        }
+        tokio::select! {
+            () = &mut stop => return Ok(None),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
     }
 }
 
-/// A model to play for. It runs natively if its image has a program, otherwise on the machine. The player checks
-/// a large image before it uses it.
-fn load_model(path: &Path, args: &Playing) -> Result<LoadedModel, Failure> {
+/// Why a state can't be used.
+pub fn about_store(error: &StoreError) -> Failure {
+    let failure = Failure::from_error(error).of_kind(kind(error));
+    match error.advice() {
+        Some(advice) => failure.hint(advice),
+        None => failure,
+    }
+}
+
+/// What a supervisor should do about a state: start the player again, or leave it to people.
+fn kind(error: &StoreError) -> Kind {
+    match error {
+        StoreError::InUse | StoreError::Taken(_) => Kind::InUse,
+        StoreError::Damaged(_) | StoreError::Version(_) | StoreError::Entry { .. } => Kind::Damaged,
+        StoreError::Url(_) => Kind::Usage,
+        StoreError::Io(_)
+        | StoreError::Database(_)
+        | StoreError::Unreachable(_)
+        | StoreError::Refused { .. } => Kind::Failed,
+    }
+}
+
+/// The models of images.
+pub fn load_models(paths: &[PathBuf], threads: usize, limits: &Limits) -> Result<Vec<LoadedModel>, Failure> {
+    paths.iter().map(|path| load_model(path, threads, limits)).collect()
+}
+
+/// A model. It runs natively if its image has a program, otherwise on the machine. Whoever uses a large image checks it
+/// before.
+fn load_model(path: &Path, threads: usize, limits: &Limits) -> Result<LoadedModel, Failure> {
     let image = load(path)?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let native = match Native::of(&image, args.threads) {
+    let native = match Native::of(&image, threads) {
         Ok(native) => Some(native),
         Err(NativeError::NoProgram) => None,
         Err(error @ (NativeError::Isa(_) | NativeError::Threads(_))) => {
@@ -131,8 +186,8 @@ fn load_model(path: &Path, args: &Playing) -> Result<LoadedModel, Failure> {
         }
     };
     match native {
-        Some(_) => args.limits.admit_big_steps(&image.big_steps())?,
-        None => args.limits.admit(&image.big_steps())?,
+        Some(_) => limits.admit_big_steps(&image.big_steps())?,
+        None => limits.admit(&image.big_steps())?,
     }
     let model = LoadedModel::new(image, native).map_err(|error| Failure::about(path, error))?;
     Ok(model.named(&name))

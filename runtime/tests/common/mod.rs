@@ -198,3 +198,53 @@ pub fn program(words: &[u32]) -> Vec<u8> {
     bytes.extend(code);
     bytes
 }
+
+/// The addresses of the numbers that a [`stateful`] program has.
+pub const STATE: u64 = 64;
+pub const NUMBER: u64 = 128;
+pub const TWICE: u64 = 192;
+
+/// Writes the image of a program that takes a state and a number, changes the state, and gives another number.
+pub fn stateful(path: &Path, code: &[isa::Instruction], bound: u64) {
+    const CODE: u64 = 1 << 13;
+    let words = code.iter().map(|op| isa::encode(*op).expect("operands that fit"));
+    let code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    let (extensions, size) = (isa::Extensions::IM, code.len() as u64);
+    let profile = step::MachineProfile::new(extensions, 13, CODE, size).expect("a machine");
+    let tensor = |name: &str, role, address| image::Tensor {
+        name: name.to_owned(),
+        role,
+        dtype: tensor::DType::U64,
+        shape: vec![1],
+        address,
+        bytes: 8,
+    };
+    let region = |address| image::Region { address, bits: 5 };
+    let (operator, node, arguments) = Default::default();
+    let (kernel, output, lo, hi) = (0, 1, 0, 1);
+    let step = image::BigStep { kernel, operator, node, output, lo, hi, arguments, entry: CODE, bound };
+    let contents = image::Contents {
+        profile,
+        entry: CODE,
+        sp: profile.memory_size(),
+        code: code.into(),
+        segments: Vec::new(),
+        tensors: vec![
+            tensor("state", image::Role::Input, STATE),
+            tensor("state", image::Role::Output, STATE),
+            tensor("number", image::Role::Input, NUMBER),
+            tensor("twice", image::Role::Output, TWICE),
+        ],
+        symbols: vec![image::Symbol { name: "kernel".to_owned(), address: CODE, size: 0 }],
+        schedule: vec![step],
+        period: None,
+        sections: Vec::new(),
+        interface: Some(image::Interface {
+            inputs: vec![region(STATE), region(NUMBER)],
+            outputs: vec![region(STATE), region(TWICE)],
+            scratch_bits: 5,
+            bound,
+        }),
+    };
+    image::Image::new(contents).expect("an image").write(path).expect("room");
+}

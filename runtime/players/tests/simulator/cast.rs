@@ -204,7 +204,7 @@ impl Actor {
         let never = std::future::pending::<()>();
         let started = Player::start(config, nodes, self.key, store, models, never).await;
         let mut player = started.expect("a player").expect("it is not stopped");
-        player.run(std::future::pending::<()>()).await;
+        player.run(std::future::pending::<()>()).await.expect("nobody takes over");
     }
 }
 

@@ -1,0 +1,230 @@
+//! Machines that share work in a database: workers that die in the middle of it, and players that leave it to them.
+
+use crate::cluster::Cluster;
+use crate::common::{Folder, NUMBER, STATE, TWICE, stateful};
+use crate::common::net::{Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, log, spawn};
+use contracts::{B256, Bytes, Position, U256};
+use game::{Clocks, Level, Segment, Side};
+use image::Image;
+use isa::{Instruction, Op};
+use players::{Found, Inference, LoadedModel, Parcel, Task, Turn, leave};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Writes the image of a program that hashes its state as often as the number says: a million times take a while.
+fn busy(folder: &Folder) -> Arc<LoadedModel> {
+    let op =
+        |op, rd, rs1, rs2, imm: u64| Instruction { rd, rs1, rs2, imm: imm as i32, ..Instruction::new(op) };
+    let code = [
+        op(Op::Ld, 5, 0, 0, NUMBER),
+        op(Op::Ld, 6, 0, 0, STATE),
+        // The loop.
+        op(Op::Mul, 6, 6, 6, 0),
+        op(Op::Addi, 6, 6, 0, 7),
+        op(Op::Addi, 5, 5, 0, u64::MAX),
+        op(Op::Bne, 0, 5, 0, (-12i64).cast_unsigned()),
+        op(Op::Sd, 0, 0, 6, STATE),
+        op(Op::Sd, 0, 0, 5, TWICE),
+        op(Op::Addi, 17, 0, 0, 93),
+        op(Op::Ecall, 0, 0, 0, 0),
+    ];
+    stateful(&folder.path("net.opml"), &code, 1 << 40);
+    let image = Image::open(&folder.path("net.opml")).expect("an image");
+    Arc::new(LoadedModel::new(image, None).expect("a model"))
+}
+
+/// The number of times that takes about as long as a worker lives.
+const TIMES: u64 = 40_000_000;
+
+/// A state of a game about the model in which the other side's claims are all wrong.
+fn turn(segment: Segment) -> Turn {
+    let (clocks, mover) = (Clocks { asserter: 100, challenger: 100 }, Side::Asserter);
+    let repetitions = (segment.level == Level::BigSteps).then_some(0);
+    let position = Position { mover, clocks, since: 7, repetitions, segment };
+    let claims = (0..segment.parts(4)).map(|claim| B256::with_last_byte(claim as u8)).collect();
+    let state = (B256::repeat_byte(3), position.pack());
+    Turn { game: U256::from(77), state, start: B256::repeat_byte(4), claims, arity: 4, at_once: 2 }
+}
+
+/// Tasks of all kinds about several inputs.
+fn tasks() -> Vec<(u64, Task)> {
+    let steps = |lo, hi| Segment { level: Level::Steps { big_step: 0 }, lo, hi };
+    let mut tasks: Vec<(u64, Task)> = (0..6).map(|number| (TIMES + number, Task::Result)).collect();
+    tasks.push((TIMES + 1, Task::Opening { arity: 4 }));
+    for segment in
+        [Segment { level: Level::BigSteps, lo: 0, hi: 1 }, steps(0, 1 << 40), steps(3, 7), steps(9, 11)]
+    {
+        tasks.push((TIMES + 2, Task::Reply(turn(segment))));
+    }
+    tasks
+}
+
+fn inputs(number: u64) -> Vec<Bytes> {
+    [3, number].map(|number: u64| Bytes::from(number.to_le_bytes().to_vec())).to_vec()
+}
+
+/// Leaves a task to the workers, as often as it takes, as a player does.
+async fn left(queue: Arc<chain::Queue>, model: Arc<LoadedModel>, number: u64, task: Task) -> Found {
+    let parcel = Parcel { model: model.id(), repetitions: 0, inputs: inputs(number), task };
+    loop {
+        match leave(&queue, &model, parcel.clone(), number).await {
+            Ok(found) => return found,
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn workers_may_die_at_any_time_and_every_job_gets_its_one_result() {
+    let (folder, cluster) = (Folder::new(), Cluster::start());
+    let (model, url) = (busy(&folder), cluster.url());
+    let args = ["work", "net.opml", "--database", &url, "--lease", "1", "--jobs", "2", "--threads", "1"];
+    let start = || spawn(&folder, None, &args);
+    let mut workers: Vec<Process> = (0..3).map(|_| start()).collect();
+    let queue = Arc::new(chain::Queue::open(&url, Duration::from_secs(1)).expect("a database"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let tasks = tasks();
+    let waiting: Vec<_> = tasks
+        .iter()
+        .map(|(number, task)| {
+            runtime.spawn(left(Arc::clone(&queue), Arc::clone(&model), *number, task.clone()))
+        })
+        .collect();
+    // A generator of pseudorandom numbers; a run differs from another one by its timing anyhow.
+    let mut random = u64::from(std::process::id());
+    let (mut killed, begun) = ([0; 3], Instant::now());
+    while waiting.iter().any(|task| !task.is_finished()) || killed.contains(&0) {
+        assert!(begun.elapsed() < PATIENCE, "not done: {}", log(&folder));
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis(400 + (random >> 33) % 800));
+        let which = (random >> 50) as usize % 3;
+        let died = std::mem::replace(&mut workers[which], start());
+        killed[which] += 1;
+        // Most of them without a warning; those that get one give back what they have.
+        if random >> 62 == 0 { drop(died) } else { died.kill() }
+    }
+    let found: Vec<Found> =
+        waiting.into_iter().map(|task| runtime.block_on(task).expect("no panic")).collect();
+    let again =
+        cluster.query("SELECT count(*) FROM opml_jobs WHERE tries > 1")[0].parse::<u32>().expect("a number");
+    let done = cluster.query("SELECT count(*) FROM opml_jobs WHERE result IS NOT NULL");
+    println!("killed {killed:?} within {:?}; {again} jobs were taken over", begun.elapsed());
+    assert!(again > 0, "nobody died while it worked: {}", log(&folder));
+    assert_eq!(done, [tasks.len().to_string()]);
+    for ((number, task), found) in tasks.iter().zip(found) {
+        let inference = Inference::new(Arc::clone(&model), 0, inputs(*number), None, None);
+        assert_eq!(found, inference.run(task).expect("a result"), "{number} {task:?}");
+    }
+}
+
+#[test]
+fn a_worker_refuses_what_is_no_job_and_goes_on() {
+    let (folder, cluster) = (Folder::new(), Cluster::start());
+    let (model, url) = (busy(&folder), cluster.url());
+    let _worker = spawn(&folder, None, &["work", "net.opml", "--database", &url, "--log-format", "json"]);
+    let queue = chain::Queue::open(&url, Duration::from_secs(1)).expect("a database");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let try_ = |parcel: &Parcel| runtime.block_on(leave(&queue, &model, parcel.clone(), 1));
+    let good = Parcel { model: model.id(), repetitions: 0, inputs: inputs(9), task: Task::Result };
+    let steps = |lo, hi| Task::Reply(turn(Segment { level: Level::Steps { big_step: 0 }, lo, hi }));
+    let arity = Turn { arity: u64::MAX, ..turn(Segment { level: Level::BigSteps, lo: 0, hi: 1 }) };
+    let at_once = Turn { at_once: u64::MAX, ..arity.clone() };
+    let beyond = Segment { level: Level::Steps { big_step: 5 }, lo: 0, hi: 1 };
+    for (parcel, says) in [
+        (Parcel { inputs: Vec::new(), ..good.clone() }, "not a job"),
+        (Parcel { inputs: vec![Bytes::from(vec![0; 40]); 2], ..good.clone() }, "not a job"),
+        (Parcel { task: Task::Opening { arity: u64::MAX }, ..good.clone() }, "the arity"),
+        (Parcel { task: Task::Reply(arity.clone()), ..good.clone() }, "the arity"),
+        (Parcel { task: Task::Reply(Turn { arity: 4, ..at_once }), ..good.clone() }, "at once"),
+        (Parcel { task: steps(0, 1 << 47), ..good.clone() }, "the segment"),
+        (Parcel { task: steps(8, 8), ..good.clone() }, "the segment"),
+        (Parcel { task: steps(9, 8), ..good.clone() }, "the segment"),
+        (Parcel { task: Task::Reply(turn(beyond)), ..good.clone() }, "the segment"),
+        (Parcel { repetitions: 5, ..good.clone() }, "repe"),
+    ] {
+        let error = try_(&parcel).expect_err(says).to_string();
+        assert!(error.contains(says), "{error}, not {says}");
+    }
+    // What is no parcel at all, under its right name and a wrong one.
+    let id = &model.id().to_string()[2..];
+    for name in ["'0x' || encode(sha256('junk'), 'hex')", "''", "repeat('x', 2000)"] {
+        cluster.query(&format!(
+            "INSERT INTO opml_jobs (name, format, model, job, deadline)
+                VALUES ({name}, 1, decode('{id}', 'hex'), 'junk', 0)"
+        ));
+    }
+    let right = try_(&good).expect("a result");
+    assert_eq!(
+        right,
+        Inference::new(Arc::clone(&model), 0, inputs(9), None, None).run(&Task::Result).expect("it")
+    );
+    // Results that can't be right are not believed, and computed again.
+    for bytes in ["''::bytea", "'junk'::bytea", "set_byte(result, 3, 255 - get_byte(result, 3))"] {
+        cluster.query(&format!("UPDATE opml_jobs SET result = {bytes} WHERE result IS NOT NULL"));
+        let error = try_(&good).expect_err("damaged").to_string();
+        assert!(error.contains("damaged"), "{error}");
+        assert_eq!(try_(&good).expect("a result"), right);
+    }
+}
+
+#[test]
+fn players_in_a_database_leave_work_to_others_and_one_follows_the_other() {
+    let (net, cluster) = (Net::start(), Cluster::start());
+    let url = cluster.url();
+    let _workers = [(); 2].map(|()| net.play(VALIDATOR, &["work", "net.opml", "--database", &url]));
+    let watch = ["watch", "net.opml", "--poll", "100", "--database", &url];
+    let serve = ["serve", "net.opml", "--poll", "100", "--cheat", "output", "--state", "liar"];
+    let first = net.play(VALIDATOR, &watch);
+    let wait = |words: &str| {
+        let start = Instant::now();
+        while !log(&net.folder).contains(words) {
+            assert!(start.elapsed() < PATIENCE, "nobody says '{words}': {}", log(&net.folder));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait("role=validator");
+    // A second one with the same key waits.
+    let _second = net.play(VALIDATOR, &watch);
+    wait("waiting until it ends");
+    let _liar = net.play(SERVER, &serve);
+    let id = net.request(&[]);
+    net.wait(&id, "in the middle of a game", |status| !events(status, "moved").is_empty());
+    // The machine is lost, and its lease is over.
+    first.kill();
+    cluster.query("UPDATE opml_leases SET until = clock_timestamp()");
+    let status = net.wait_final(&id);
+    assert_eq!(events(&status, "game over"), ["the challenger has won"], "{status:#}");
+    assert_eq!(events(&status, "answered").len(), 2, "{status:#}");
+    assert_eq!(net.digit(&id), 7);
+    let done = cluster.query("SELECT count(*) FROM opml_jobs WHERE result IS NOT NULL")[0].parse::<u32>();
+    assert!(done.expect("a number") >= 3, "results, challenges and moves: {}", log(&net.folder));
+    wait("took a job: find a move");
+    // A player that was taken for lost says so and ends, so that nobody has two.
+    cluster.query("UPDATE opml_leases SET holder = 'another', until = clock_timestamp() + interval '1 hour'");
+    wait("belongs to another player");
+}
+
+#[test]
+fn a_command_says_what_is_wrong_with_its_database() {
+    let folder = Folder::with_net("mnist-mlp");
+    let fails = |args: &[&str], status: i32, words: &[&str]| {
+        let output = command(&folder, Some(SERVER)).args(args).output().expect("opml starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(words.iter().all(|word| said.contains(word)) && !said.contains("secret-of-mine"), "{said}");
+    };
+    let away = "postgres://opml:secret-of-mine@127.0.0.1:1/opml";
+    fails(
+        &["work", "net.opml", "--database", away],
+        1,
+        &["cannot reach the database", "is PostgreSQL running"],
+    );
+    fails(&["work", "net.opml", "--database", "http://secret-of-mine"], 2, &["postgres://"]);
+    fails(&["work", "net.opml"], 2, &["--database"]);
+    fails(&["work", "net.opml", "--database", away, "--lease", "x"], 2, &["--lease"]);
+    folder.write("opml.toml", format!("models = ['net.opml']\ndatabase = '{away}'\n"));
+    Command::new("chmod").args(["644"]).arg(folder.path("opml.toml")).status().expect("chmod");
+    fails(&["serve", "--config", "opml.toml"], 1, &["chmod 600"]);
+}

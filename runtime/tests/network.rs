@@ -6,7 +6,6 @@ use crate::common::net::{
     VALIDATOR_ACCOUNT, command, events, log,
 };
 use crate::common::{Folder, NUMBER, STATE, TWICE, fixture, stateful};
-use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -29,7 +29,7 @@ pub use fees::{Bid, Fees, GWEI, bid, raise};
 pub use key::{KeyError, KeySource, read_password};
 pub use keystore::create_keystore;
 pub use node::{Event, NodeError, RpcNode, endpoint, without_keys};
-pub use nodes::Nodes;
+pub use nodes::{Nodes, Topics};
 pub use question::{Answering, At, Head, Node, Question, Receipt, Reply, Sent};
 pub use store::{Store, StoreError};
 pub use wallet::Wallet;

@@ -4,11 +4,14 @@
 //! of another chain is not asked at all. Nothing else is believed for long: a head that stands still is
 //! compared with the others', and what costs money can be asked of two nodes ([`Nodes::confirm`]).
 
+mod events;
+
 use crate::node::{NodeError, RpcNode};
 use crate::question::{At, Head, Node, Question, Receipt, Reply};
 use alloy::primitives::{Address, B256, Bytes, TxHash, U256};
-use alloy::rpc::types::Log;
 use alloy::sol_types::SolCall;
+use events::Range;
+pub use events::Topics;
 use futures_util::future::join_all;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,10 +27,6 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 const STILL: Duration = Duration::from_secs(15);
 /// The least time after which another node is asked as well.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
-/// The most blocks that a query for events covers.
-const MOST_BLOCKS: u64 = 2_000;
-/// After so many queries of the largest range that a node allows, a larger one is tried.
-const GROWS_AFTER: u32 = 200;
 
 /// The nodes of a chain.
 #[derive(Clone)]
@@ -58,10 +57,8 @@ struct Health {
     failures: u32,
     /// Until when it is asked last.
     rests: Option<Instant>,
-    /// How many blocks a query for events may cover.
-    blocks: u64,
-    /// How many such queries it has answered since that last changed.
-    answered: u32,
+    /// How many blocks a query for events may cover: for all of a contract, and for those with an index.
+    ranges: [Range; 2],
     /// How long its answers usually take.
     usual: Duration,
 }
@@ -131,8 +128,7 @@ impl Nodes {
             right: false,
             failures: 0,
             rests: None,
-            blocks: MOST_BLOCKS,
-            answered: 0,
+            ranges: [Range::of_all(), Range::of_some()],
             usual: Duration::ZERO,
         };
         let members = nodes.into_iter().map(|node| Member { node, health: Mutex::new(health) }).collect();
@@ -363,106 +359,6 @@ impl Nodes {
     ) -> Result<u64, NodeError> {
         let question = Question::Estimate { from, to, data, value };
         number(&question, self.ask(&question).await?.1)
-    }
-
-    /// The events of a contract in the blocks from `from` on, up to `to` or as far as a node looks at once, and
-    /// the last block that was looked at. With another `turn`, another node is asked first.
-    pub async fn logs(
-        &self,
-        address: Address,
-        from: u64,
-        to: u64,
-        turn: usize,
-    ) -> Result<(Vec<Log>, u64), NodeError> {
-        let mut failure = NodeError::Missing("events");
-        for round in 0..ROUNDS {
-            let mut members = self.in_order();
-            let places = members.len().max(1);
-            members.rotate_left(turn % places);
-            for member in members {
-                match self.logs_of(member, address, from, to).await {
-                    Ok(found) => return Ok(found),
-                    Err(error) => failure = error,
-                }
-            }
-            if matches!(failure, NodeError::OtherChain { .. }) {
-                break;
-            }
-            if round + 1 < ROUNDS {
-                sleep(PAUSE * 2u32.pow(round)).await;
-            }
-        }
-        Err(failure)
-    }
-
-    /// How many blocks the node looks at that [`Self::logs`] asks first.
-    #[must_use]
-    pub fn range(&self, turn: usize) -> u64 {
-        let members = self.in_order();
-        let first = members.get(turn % members.len().max(1));
-        first.map_or(MOST_BLOCKS, |member| member.health().blocks).max(1)
-    }
-
-    /// The events of a contract in one block, from the receipts of its transactions: a node's index of events may
-    /// lag behind.
-    pub async fn block_logs(&self, address: Address, block: u64) -> Result<Vec<Log>, NodeError> {
-        match self.ask(&Question::BlockLogs { address, block }).await?.1 {
-            Reply::Logs(logs) => {
-                let is_in = |log: &Log| log.address() == address && log.block_number == Some(block);
-                Ok(logs.into_iter().filter(is_in).collect())
-            }
-            _ => Err(NodeError::Missing("receipts of the block")),
-        }
-    }
-
-    /// Events from one node. What it refuses is asked of it in smaller ranges, now and later.
-    async fn logs_of(
-        &self,
-        member: &Member,
-        address: Address,
-        from: u64,
-        to: u64,
-    ) -> Result<(Vec<Log>, u64), NodeError> {
-        loop {
-            let blocks = member.health().blocks;
-            let last = to.min(from.saturating_add(blocks - 1));
-            let error = match self.ask_one(member, Question::Logs { address, from, to: last }).await {
-                Ok(Reply::Logs(logs)) => {
-                    let is_in =
-                        |log: &Log| log.block_number.is_some_and(|block| (from..=last).contains(&block));
-                    if logs.iter().any(|log| log.address() != address || !is_in(log)) {
-                        return Err(NodeError::Missing("events of these blocks: it gives others"));
-                    }
-                    let mut health = member.health();
-                    health.answered += 1;
-                    if health.answered >= GROWS_AFTER && blocks < MOST_BLOCKS && last - from + 1 == blocks {
-                        (health.blocks, health.answered) = ((2 * blocks).min(MOST_BLOCKS), 0);
-                    }
-                    return Ok((logs.into_iter().filter(|log| !log.removed).collect(), last));
-                }
-                Ok(_) => NodeError::Missing("events"),
-                Err(error) => error,
-            };
-            let asked = last - from + 1;
-            // A range that is too large is refused, or takes too long, or gives too long an answer.
-            let too_large = match &error {
-                NodeError::Refused { .. } => asked > 1,
-                NodeError::Transport { .. } => {
-                    let mut health = member.health();
-                    if asked > 16 {
-                        (health.blocks, health.answered) = (asked / 4, 0);
-                    }
-                    false
-                }
-                _ => false,
-            };
-            if !too_large {
-                return Err(error);
-            }
-            let mut health = member.health();
-            (health.blocks, health.answered) = (asked / 2, 0);
-            tracing::debug!(node = member.node.name(), blocks = health.blocks, "a node wants smaller ranges");
-        }
     }
 
     /// How many transactions of an account have been mined: the next free nonce.

@@ -2,9 +2,10 @@
 
 use chain::{
     Act, Address, Answering, At, B256, Bytes, Fees, Head, Log, Node, NodeError, Nodes, PrivateKeySigner,
-    Question, Reply, Store, U256, Wallet,
+    Question, Reply, Store, Topics, U256, Wallet,
 };
 use contracts::IInferenceService;
+use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -178,6 +179,84 @@ async fn events_of_other_blocks_or_contracts_are_refused() {
     }
     let good = Fake::new("good", move |_| log(SERVICE, 105));
     assert_eq!(nodes(&[good]).logs(SERVICE, 100, 110, 0).await.expect("events").0.len(), 1);
+}
+
+/// The range of a query for events with topics.
+fn range_of(question: &Question) -> Option<(u64, u64)> {
+    let Question::Other { method: "eth_getLogs", params } = question else { return None };
+    let number = |name: &str| u64::from_str_radix(params[0][name].as_str()?.strip_prefix("0x")?, 16).ok();
+    Some((number("fromBlock")?, number("toBlock")?))
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_with_an_index_are_asked_for_in_large_ranges_from_either_end() {
+    let topics = Topics { kinds: Vec::new(), about: vec![B256::repeat_byte(1)] };
+    for (most, queries) in [(u64::MAX, 3), (100_000, 3), (10_000, 50)] {
+        let ranges = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&ranges);
+        let node = Fake::new("narrow", move |question| match range_of(question) {
+            Some((from, to)) if to - from < most => {
+                seen.lock().expect("a lock").push((from, to));
+                Ok(Reply::Json(json!([])))
+            }
+            Some(_) => refusal(),
+            None => failure(),
+        });
+        let one = nodes(std::slice::from_ref(&node));
+        let (mut from, end) = (100, 300_000);
+        while from <= end {
+            from = one.some_logs(SERVICE, &topics, from, end).await.expect("events").1 + 1;
+        }
+        let mut to = end;
+        while to >= 100 {
+            to = one.last_logs(SERVICE, &topics, 100, to).await.expect("events").1 - 1;
+        }
+        let ranges = ranges.lock().expect("a lock").clone();
+        let (forth, back) =
+            ranges.split_at(ranges.iter().position(|(_, to)| *to == end).expect("an end") + 1);
+        assert!(forth.len() <= queries && back.len() <= queries, "{forth:?} {back:?}");
+        // No block is left out, and none is asked for twice.
+        assert!(forth.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{forth:?}");
+        assert!(back.windows(2).all(|pair| pair[1].1 + 1 == pair[0].0), "{back:?}");
+        assert_eq!((forth[0].0, back[0].1, back[back.len() - 1].0), (100, end, 100));
+        // Those without an index are asked for in small ranges as before.
+        assert_eq!(one.range(0), 2_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_about_something_else_are_refused() {
+    let word = B256::repeat_byte;
+    let log = |topics: &[B256]| {
+        let mut log: Log = Log::default();
+        (log.inner.address, log.block_number) = (SERVICE, Some(105));
+        log.inner.data.set_topics_unchecked(topics.to_vec());
+        json!([log])
+    };
+    let topics = Topics { kinds: vec![word(1), word(2)], about: vec![word(3)] };
+    for (reply, fits) in [
+        (log(&[word(1), word(3)]), true),
+        (log(&[word(2), word(3), word(9)]), true),
+        (log(&[word(4), word(3)]), false),
+        (log(&[word(1), word(4)]), false),
+        (log(&[word(1)]), false),
+        (log(&[]), false),
+        (json!("none"), false),
+        (json!([{ "address": 7 }]), false),
+    ] {
+        let shown = reply.to_string();
+        let node = Fake::new("node", move |_| Ok(Reply::Json(reply.clone())));
+        let found = nodes(&[node]).some_logs(SERVICE, &topics, 100, 110).await;
+        assert_eq!(found.is_ok(), fits, "{shown}");
+    }
+    // At the end of all numbers, too.
+    let node = nodes(&[Fake::new("node", |_| Ok(Reply::Json(json!([]))))]);
+    for (from, to) in [(0, u64::MAX), (u64::MAX, u64::MAX), (u64::MAX - 1, u64::MAX)] {
+        let (_, reached) = node.some_logs(SERVICE, &topics, from, to).await.expect("events");
+        assert!((from..=to).contains(&reached));
+        let (_, reached) = node.last_logs(SERVICE, &topics, from, to).await.expect("events");
+        assert!((from..=to).contains(&reached));
+    }
 }
 
 #[tokio::test(start_paused = true)]

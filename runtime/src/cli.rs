@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 pub use dispute::{Cheat, Dispute};
 pub use images::{Check, Compile, FromElf, ImageCommand, ImageOnly, Inspect, ModelArgs, Verifier};
 pub use network::{
-    AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Key, Keyed, Network, NewAccount, OnChain,
-    Redeliver, Register, Request, ResultOf, Status, Terms,
+    Account, AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Games, Key, Keyed, Network, NewAccount,
+    OnChain, Redeliver, Register, Request, ResultOf, Status, Terms,
 };
 pub use play::{LogFormat, Playing, Serve, Watch};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
@@ -104,15 +104,22 @@ pub enum Command {
     Deploy(Deploy),
     /// Check that the contracts of a deployment are those of this version, and show their terms
     VerifyDeployment(OnChain),
-    /// Make keys and show their addresses
-    #[command(subcommand)]
-    Account(AccountCommand),
+    /// Show what an account has bonded, won, lost and spent; make keys and show their addresses
+    ///
+    /// Reads all events of the service and the receipts of the account's transactions. The total is compared with what
+    /// the service says that it owes.
+    Account(Account),
     /// Register an image's model, so that inferences can be requested
     Register(Register),
     /// Request an inference
     Request(Request),
     /// Show a request: its answers, its games, and the state of each
     Status(Status),
+    /// List the games that are being played, with their clocks: the nearest deadline first
+    ///
+    /// A game is a dispute between an asserter and a challenger about an answer. Whoever is to move has its clock running,
+    /// and loses when it has run out. A game whose answer fell in another game is listed until its bond is reclaimed.
+    Games(Games),
     /// Show the final output of a request, or write it as .npy files
     Result(ResultOf),
     /// Have the callback of a final answer made again, after it has failed

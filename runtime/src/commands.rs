@@ -11,6 +11,7 @@ pub mod devnet;
 pub mod disasm;
 pub mod dispute;
 pub mod from_elf;
+pub mod games;
 pub mod inspect;
 pub mod play;
 pub mod profile;

@@ -6,9 +6,10 @@ use crate::commands::trace::{Row, element, element_name, trace_next};
 use crate::failure::Failure;
 use crate::narration::{node_name, range, short_hex, value};
 use crate::network::Session;
-use chain::{Event, Log};
+use chain::{Event, Head, Log};
 use contracts::{
-    Address, Answer, Bytes, IDisputeGame, IInferenceService, Position, SolCall as _, Source, U256,
+    Address, Answer, B256, Bytes, IDisputeGame, IInferenceService, Position, RequestStatus, SolCall as _,
+    Source, Standing, U256,
 };
 use game::regions::commitment;
 use game::{Execution, ExecutionError, Level, MemoryLimit, Region, Segment, Side, Subtree};
@@ -19,17 +20,22 @@ use players::{
     region_root,
 };
 use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use step::Root;
 use step::merkle::LEAF;
 
 /// A dispute about an answer.
 pub struct Disputed {
+    game: U256,
     attempt: u16,
     asserter: Address,
     challenger: Address,
+    position: Position,
     narrowed: Segment,
     ending: Ending,
+    /// The time of the chain's last block.
+    now: u64,
     /// The machine before the step that the contract executed. Available only with the image.
     row: Option<Row>,
     /// The additional facts from the image.
@@ -37,9 +43,14 @@ pub struct Disputed {
 }
 
 /// The state of a dispute.
+#[derive(Debug, PartialEq)]
 enum Ending {
-    /// The dispute is running, and it is this side's turn.
-    Open { asserter_moves: bool },
+    /// The dispute is running, and the position says whose turn it is.
+    Open,
+    /// The dispute is running, but the node doesn't have the event of its last move.
+    Unseen,
+    /// Another dispute overturned the answer. The challenger gets its bond back, or has it already.
+    Fallen { reclaimed: bool },
     /// The contract executed a step, which begins with this program counter and is this instruction.
     Executed { asserter_won: bool, pc: u64, instruction: String },
     /// A side did not answer in time.
@@ -57,49 +68,126 @@ struct Details {
     wrong: Option<(String, String, String)>,
 }
 
-/// A game with its latest position, and whether the asserter won, with the log that says so.
-type Found<'a> = (U256, Position, Option<(bool, &'a Log)>);
+/// A game as the events show it: its last move, and whether the asserter won, with the log that says so.
+pub struct Played<'a> {
+    pub id: U256,
+    pub last: players::Position,
+    pub won: Option<(bool, &'a Log)>,
+}
 
-/// The disputes about a request, in the order of their first moves.
-pub async fn disputes(session: &Session, id: U256, logs: &[Log]) -> Result<Vec<Disputed>, Failure> {
-    let mut found: Vec<Found<'_>> = Vec::new();
+/// The games in these events, in the order of their first moves.
+pub fn games(logs: &[Log]) -> Vec<Played<'_>> {
+    let mut games: Vec<Played<'_>> = Vec::new();
+    let mut places: HashMap<U256, usize> = HashMap::new();
     for log in logs {
-        if let Some(Event { data, .. }) =
-            Event::<IDisputeGame::Moved>::of(log).filter(|e| game_of(e.data.id).0 == id)
-        {
-            match found.iter_mut().find(|(game, ..)| *game == data.id) {
-                Some((_, position, _)) => *position = Position::unpack(data.game.position),
-                None => found.push((data.id, Position::unpack(data.game.position), None)),
+        if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(log) {
+            let IDisputeGame::Moved { id, game, start, claims } = data;
+            let last = players::Position { game, start, claims };
+            match places.get(&id) {
+                Some(&place) => games[place].last = last,
+                None => {
+                    places.insert(id, games.len());
+                    games.push(Played { id, last, won: None });
+                }
             }
         } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Won>::of(log)
-            && let Some((.., won)) = found.iter_mut().find(|(game, ..)| *game == data.id)
+            && let Some(&place) = places.get(&data.id)
         {
-            *won = Some((data.asserterWon, log));
+            games[place].won = Some((data.asserterWon, log));
         }
     }
+    games
+}
+
+/// Which disputes are wanted.
+pub struct Which {
+    /// Those in which this account is a side.
+    pub of: Option<Address>,
+    /// Also those that somebody has won.
+    pub finished: bool,
+}
+
+/// The disputes in these events, in the order of their first moves.
+pub async fn disputes(
+    session: &Session,
+    head: &Head,
+    logs: &[Log],
+    which: &Which,
+) -> Result<Vec<Disputed>, Failure> {
+    let mut found = games(logs);
+    found.retain(|played| which.finished || played.won.is_none());
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (service, arity) = (session.deployment.service, u64::from(session.terms().await?.arity));
+    let running: Vec<U256> =
+        found.iter().filter(|played| played.won.is_none()).map(|played| played.id).collect();
+    let requests: BTreeSet<U256> = running.iter().map(|id| game_of(*id).0).collect();
+    let requests: Vec<U256> = requests.into_iter().collect();
+    let stored =
+        players::stored(&session.node, service, &running, head).await.map_err(Failure::from_error)?;
+    let statuses = players::statuses(&session.node, service, &requests, head).await;
+    let statuses: HashMap<U256, RequestStatus> = statuses.map_err(Failure::from_error)?.into_iter().collect();
+    let asserters = asserters(logs);
     let mut disputes = Vec::new();
-    let arity = u64::from(session.terms().await?.arity);
-    for (game, position, won) in found {
+    for played in found {
+        let (request, attempt) = game_of(played.id);
+        let answer = statuses.get(&request).map(|status| &status.answer);
+        let answer = answer.filter(|answer| answer.attempt == attempt);
+        let asserter = asserters.get(&(request, attempt)).copied();
+        let asserter = asserter.or_else(|| answer.map(|answer| answer.asserter)).unwrap_or_default();
+        let challenger = challenger_of(played.id);
+        if which.of.is_some_and(|account| account != asserter && account != challenger) {
+            continue;
+        }
+        let position = played.last.place();
         let mut narrowed = position.segment;
-        let ending = match won {
-            None => Ending::Open { asserter_moves: position.mover == Side::Asserter },
+        let ending = match played.won {
+            None => {
+                let stored = stored.get(&played.id).copied().unwrap_or_default();
+                let pending = answer.is_some_and(|answer| answer.standing == Standing::Pending);
+                standing(stored, played.last.hash(played.id), pending)
+            }
             Some((asserter_won, log)) => {
                 let call = calldata(session, log).await?;
                 ending(asserter_won, &call, &mut narrowed, arity)
             }
         };
-        let (attempt, challenger) = (game_of(game).1, challenger_of(game));
-        let asserter = asserter_of(id, attempt, logs);
-        disputes.push(Disputed { attempt, asserter, challenger, narrowed, ending, row: None, details: None });
+        let (game, now, row, details) = (played.id, head.time, None, None);
+        disputes.push(Disputed {
+            game,
+            attempt,
+            asserter,
+            challenger,
+            position,
+            narrowed,
+            ending,
+            now,
+            row,
+            details,
+        });
     }
     Ok(disputes)
 }
 
-/// Who gave an answer; zero if the node doesn't have the event.
-pub fn asserter_of(request: U256, attempt: u16, logs: &[Log]) -> Address {
-    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of);
-    let mut its = answers.filter(|event| event.data.id == request && event.data.attempt == attempt);
-    its.next().map(|event| event.data.asserter).unwrap_or_default()
+/// The state of a game that no event ends: what the contract stores, the hash of its last known position, and
+/// whether the answer is still pending.
+fn standing(stored: B256, known: B256, pending: bool) -> Ending {
+    match U256::from_be_bytes(stored.0).try_into() {
+        Ok(1u64) => Ending::Won { asserter_won: true },
+        Ok(2) => Ending::Won { asserter_won: false },
+        Ok(3) => Ending::Fallen { reclaimed: true },
+        // Only now it is known that the position is the game's.
+        _ if stored != known => Ending::Unseen,
+        _ if pending => Ending::Open,
+        _ => Ending::Fallen { reclaimed: false },
+    }
+}
+
+/// Who gave which answer, by requests and attempts.
+pub fn asserters(logs: &[Log]) -> HashMap<(U256, u16), Address> {
+    let answers = logs.iter().filter_map(Event::<IInferenceService::Answered>::of).map(|event| event.data);
+    answers.map(|data| ((data.id, data.attempt), data.asserter)).collect()
 }
 
 /// What was sent to the chain for an event; empty if the node doesn't tell.
@@ -132,6 +220,18 @@ fn executed(witness: &[u8]) -> Option<(u64, String)> {
         pc,
         instruction.map_or("an illegal instruction".to_owned(), |instruction| format!("`{instruction}`")),
     ))
+}
+
+/// A request's number in JSON. No service has so many requests that it doesn't fit, but a node may say so.
+pub fn number(request: U256) -> Value {
+    u64::try_from(request).map_or_else(|_| json!(request), Value::from)
+}
+
+fn side(side: Side) -> &'static str {
+    match side {
+        Side::Asserter => "asserter",
+        Side::Challenger => "challenger",
+    }
 }
 
 impl Disputed {
@@ -188,10 +288,25 @@ impl Disputed {
             if asserter_won { ("asserter", "challenger") } else { ("challenger", "asserter") }
         };
         let ending = match &self.ending {
-            Ending::Open { asserter_moves } => {
-                let mover = if *asserter_moves { "asserter" } else { "challenger" };
-                format!("It is narrowed to {narrowed}; the {mover} is to move.")
+            Ending::Open => {
+                let mover = side(self.position.mover);
+                match self.left() {
+                    Some(left) => format!(
+                        "It is narrowed to {narrowed}; the {mover} is to move, and has {left} s left."
+                    ),
+                    None => format!(
+                        "It is narrowed to {narrowed}. The {mover} was to move, but its time is over: anyone can \
+                         end the game."
+                    ),
+                }
             }
+            Ending::Unseen => {
+                "It is running, but the node does not have the event of its last move.".to_owned()
+            }
+            Ending::Fallen { reclaimed } => format!(
+                "Another dispute overturned the answer; the challenger's bond {}.",
+                if *reclaimed { "was paid back, with a share of the prize" } else { "is to be reclaimed" }
+            ),
             Ending::Executed { asserter_won, pc, instruction } => {
                 let details = self.details.as_ref();
                 let place = details
@@ -223,10 +338,61 @@ impl Disputed {
         format!("{intro} {ending}{}", wrong.unwrap_or_default())
     }
 
+    /// The seconds that the mover has left in a running game; `None` if its time is over.
+    fn left(&self) -> Option<u64> {
+        self.position.deadline().checked_sub(self.now)
+    }
+
+    /// The seconds that a side has left in a running game.
+    fn clock(&self, side: Side) -> u64 {
+        if side == self.position.mover { self.left().unwrap_or(0) } else { self.position.clocks.of(side) }
+    }
+
+    /// How urgent it is: the deadline of a running game, then bonds to be reclaimed, then what is over.
+    pub fn urgency(&self) -> (u8, u64) {
+        match &self.ending {
+            Ending::Unseen => (0, 0),
+            Ending::Open => (0, self.position.deadline()),
+            Ending::Fallen { reclaimed: false } => (1, 0),
+            _ => (2, 0),
+        }
+    }
+
+    /// Whether nothing is left to do in it.
+    pub fn is_over(&self) -> bool {
+        self.urgency().0 == 2
+    }
+
+    /// The dispute in a row of a table: the request and the answer's number, both sides, what it is narrowed to, how
+    /// it stands, and the clocks of asserter and challenger.
+    pub fn cells(&self) -> [String; 6] {
+        let won = |asserter_won: bool| if asserter_won { "asserter won" } else { "challenger won" };
+        let state = match &self.ending {
+            Ending::Open => format!("{} moves", side(self.position.mover)),
+            Ending::Unseen => "last move unknown".to_owned(),
+            Ending::Fallen { reclaimed: false } => "to be reclaimed".to_owned(),
+            Ending::Fallen { reclaimed: true } => "reclaimed".to_owned(),
+            Ending::Executed { asserter_won, .. } => format!("{} by step", won(*asserter_won)),
+            Ending::Timeout { asserter_won } => format!("{} by time", won(*asserter_won)),
+            Ending::Won { asserter_won } => won(*asserter_won).to_owned(),
+        };
+        let clocks = match &self.ending {
+            Ending::Open => format!("{} s, {} s", self.clock(Side::Asserter), self.clock(Side::Challenger)),
+            _ => String::new(),
+        };
+        let request = format!("{}/{}", game_of(self.game).0, self.attempt);
+        let [asserter, challenger] = [self.asserter, self.challenger].map(short_hex);
+        let narrowed = if self.ending == Ending::Unseen { String::new() } else { range(self.narrowed) };
+        [request, asserter, challenger, narrowed, state, clocks]
+    }
+
     /// The dispute as JSON.
     pub fn json(&self) -> Value {
         let (name, asserter_won) = match &self.ending {
-            Ending::Open { .. } => ("open", None),
+            Ending::Open => ("open", None),
+            Ending::Unseen => ("unseen", None),
+            Ending::Fallen { reclaimed: false } => ("fallen", None),
+            Ending::Fallen { reclaimed: true } => ("reclaimed", None),
             Ending::Executed { asserter_won, .. } => ("executed", Some(*asserter_won)),
             Ending::Timeout { asserter_won } => ("timeout", Some(*asserter_won)),
             Ending::Won { asserter_won } => ("won", Some(*asserter_won)),
@@ -250,10 +416,20 @@ impl Disputed {
             json!({ "place": details.place, "operator": operator, "node": node, "output_element": details.element,
                     "wrong": wrong })
         });
+        let clocks = (self.ending == Ending::Open).then(|| {
+            let (mover, deadline) = (self.position.mover, self.position.deadline());
+            json!({ "to_move": side(mover), "deadline": deadline, "overdue": self.left().is_none(),
+                    "asserter_left": self.clock(Side::Asserter),
+                    "challenger_left": self.clock(Side::Challenger) })
+        });
+        let narrowed = (self.ending != Ending::Unseen).then(|| {
+            json!({ "unit": unit, "big_step": big_step, "from": self.narrowed.lo, "to": self.narrowed.hi })
+        });
         json!({
+            "request": number(game_of(self.game).0), "game": self.game,
             "attempt": self.attempt, "asserter": self.asserter, "challenger": self.challenger, "ending": name,
-            "winner": asserter_won.map(|won| if won { "asserter" } else { "challenger" }),
-            "narrowed_to": { "unit": unit, "big_step": big_step, "from": self.narrowed.lo, "to": self.narrowed.hi },
+            "clocks": clocks, "winner": asserter_won.map(|won| if won { "asserter" } else { "challenger" }),
+            "narrowed_to": narrowed,
             "executed": step, "details": details, "story": self.story(),
         })
     }

@@ -5,13 +5,17 @@ mod claim;
 mod cli;
 mod commands;
 mod config;
+mod events;
 mod failure;
 mod history;
 mod images;
 mod kinds;
+mod ledger;
 mod lies;
 mod limits;
 mod log;
+#[cfg(test)]
+mod lying_node;
 mod machine;
 mod metrics;
 mod narration;
@@ -21,11 +25,12 @@ mod output;
 mod package;
 mod pictures;
 mod profile;
+mod spending;
 mod tensors;
 mod terms;
 
 use clap::Parser;
-use cli::{AccountCommand, Cli, Command, ImageCommand};
+use cli::{Account, AccountCommand, Cli, Command, ImageCommand};
 use failure::Failure;
 use output::Output;
 use std::process::ExitCode;
@@ -94,11 +99,17 @@ fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Dispute(args) => commands::dispute::run(&args, output),
         Command::Devnet(args) => commands::devnet::run(&args, output),
         Command::Deploy(args) => commands::deploy::run(&args, output),
-        Command::Account(AccountCommand::New(args)) => commands::account::new(&args, output),
-        Command::Account(AccountCommand::Address(args)) => commands::account::address(&args, output),
+        Command::Account(Account { command: Some(AccountCommand::New(args)), .. }) => {
+            commands::account::new(&args, output)
+        }
+        Command::Account(Account { command: Some(AccountCommand::Address(args)), .. }) => {
+            commands::account::address(&args, output)
+        }
+        Command::Account(args) => commands::account::show(&args, output),
         Command::Register(args) => commands::register::run(&args, output),
         Command::Request(args) => commands::request::run(&args, output),
         Command::Status(args) => commands::status::run(&args, output),
+        Command::Games(args) => commands::games::run(&args, output),
         Command::Result(args) => commands::result::run(&args, output),
         Command::Redeliver(args) => commands::redeliver::run(&args, output),
         Command::Cancel(args) => commands::cancel::run(&args, output),

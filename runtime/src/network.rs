@@ -69,17 +69,6 @@ impl Session {
     pub async fn terms(&self) -> Result<Terms, Failure> {
         self.service(&IInferenceService::termsCall {}).await
     }
-
-    /// All events of a contract since it was deployed.
-    pub async fn events(&self, contract: Address) -> Result<Vec<Log>, Failure> {
-        let (mut from, head, mut logs) = (self.deployment.block, self.head().await?.number, Vec::new());
-        while from <= head {
-            let (found, to) = self.node.logs(contract, from, head, 0).await.map_err(Failure::from_error)?;
-            logs.extend(found);
-            from = to + 1;
-        }
-        Ok(logs)
-    }
 }
 
 /// The deployment, and the nodes of its chain. Nothing is asked of them yet.

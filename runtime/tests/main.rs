@@ -14,6 +14,7 @@ mod docs;
 mod documents;
 #[path = "../native/tests/model/mod.rs"]
 mod model;
+mod money;
 mod network;
 mod operating;
 mod package;

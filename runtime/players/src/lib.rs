@@ -37,4 +37,5 @@ pub use model::{
 };
 pub use player::{Config, Player, PlayerError};
 pub use shortcut::NativeShortcut;
+pub use view::{statuses, stored};
 pub use work::{Tamper, WorkError};

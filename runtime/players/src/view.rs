@@ -17,7 +17,7 @@ use crate::player::PlayerError;
 use chain::{Head, Nodes, Store, StoreError};
 use contracts::{Address, B256, U256};
 use search::{Search, Vain};
-use states::{statuses, stored};
+pub use states::{statuses, stored};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

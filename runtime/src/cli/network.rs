@@ -40,6 +40,35 @@ pub struct Key {
 }
 
 /// `opml account`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  opml account 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC         by request, and in total
+  opml account --keystore server.json
+  opml account 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC --json | jq -r .total.net    in wei
+
+What the columns mean:
+  bonded  bonds that the service holds: of answers that aren't final, and of games that aren't over
+  won     fees of answers, and the bonds that others lost to it
+  lost    its bonds that others got, or that were burned
+  paid    fees of its own requests
+  spent   the gas of its transactions to the service
+  net     won - lost - paid - spent"
+)]
+pub struct Account {
+    #[command(subcommand)]
+    pub command: Option<AccountCommand>,
+    /// The account [default: the one of the key]
+    pub address: Option<contracts::Address>,
+    #[command(flatten)]
+    pub network: Network,
+    #[command(flatten)]
+    pub key: Key,
+}
+
+/// What else `opml account` does.
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
     /// Make a new key and write it to a keystore file, encrypted with a password
@@ -233,6 +262,25 @@ pub struct Status {
     /// The folder with inputs that requests give by their roots
     #[arg(long, value_name = "DIR", requires = "image")]
     pub inputs: Option<PathBuf>,
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `opml games`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  opml games
+  opml games --of 0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC          only those of one account
+  opml games --all                                                    also those that are over, and how they ended
+  opml games --json | jq '.games[] | select(.clocks.overdue)'         those that anyone can end")]
+pub struct Games {
+    /// Only games in which this account is the asserter or the challenger
+    #[arg(long, value_name = "ADDRESS")]
+    pub of: Option<contracts::Address>,
+    /// Also the games that are over, and how they ended
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub network: Network,
 }

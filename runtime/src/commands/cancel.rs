@@ -2,6 +2,7 @@
 
 use crate::cli::{Cancel, Wei};
 use crate::failure::Failure;
+use crate::history::requested;
 use crate::network::{Sender, Session, block_on, ether, signer};
 use crate::output::Output;
 use chain::Event;
@@ -15,10 +16,8 @@ pub fn run(args: &Cancel, output: Output) -> Result<(), Failure> {
     let (notice, amount) = block_on(async {
         let session = Session::open(&args.network).await?;
         let service = session.deployment.service;
-        let logs = session.events(service).await?;
-        let mut asked = logs.iter().filter_map(Event::<IInferenceService::Requested>::of);
-        let event = asked.find(|event| event.data.id == id);
-        let request = event.ok_or_else(|| Failure::new(format!("there is no request {id}")))?.data.request;
+        let (_, logs) = session.events_of(id, &session.head().await?).await?;
+        let request = requested(&logs, id)?.request;
         let amount = U256::from(request.fee);
         let mut sender = Sender::new(key, &session.node)?;
         let call = IInferenceService::cancelCall { id, request_: request };

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::history::{final_outputs, requested};
 use crate::network::{Sender, Session, block_on, signer};
 use crate::output::{Output, count};
-use contracts::{IInferenceService, Standing, U256};
+use contracts::{IInferenceService, RequestStatus, Standing, U256};
 use serde_json::json;
 
 /// Has the service call the consumer again.
@@ -14,9 +14,8 @@ pub fn run(args: &Redeliver, output: Output) -> Result<(), Failure> {
     let id = U256::from(args.request);
     let gas = block_on(async {
         let session = Session::open(&args.network).await?;
-        let logs = session.events(session.deployment.service).await?;
+        let (RequestStatus { answer, .. }, logs) = session.events_of(id, &session.head().await?).await?;
         let IInferenceService::Requested { request, callbackData, .. } = requested(&logs, id)?;
-        let answer = session.service(&IInferenceService::provisionalAnswerCall { id }).await?;
         if answer.standing != Standing::Final {
             return Err(Failure::pending(format!("the answer to request {id} is not final"))
                 .hint(format!("`opml status {id}` shows its state")));

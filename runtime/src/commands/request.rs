@@ -200,7 +200,7 @@ async fn earlier(
             "request {request} has no outputs: the model has no result on its inputs"
         )));
     }
-    let logs = session.events(session.deployment.service).await?;
+    let (_, logs) = session.events_of(id, &session.head().await?).await?;
     let roots = output_roots(&logs, id, &answer)?;
     if index >= roots.len() {
         let count = roots.len();

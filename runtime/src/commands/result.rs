@@ -77,7 +77,7 @@ async fn answer(args: &ResultOf, output: Output) -> Result<Found, Failure> {
     let session = Session::open(&args.network).await?;
     let id = U256::from(args.request);
     let answer = final_answer(&session, id, args.wait, output).await?;
-    let logs = session.events(session.deployment.service).await?;
+    let (_, logs) = session.events_of(id, &session.head().await?).await?;
     let by_root = requested(&logs, id)?.request.byRoot;
     let outputs = final_outputs(&logs, id, &answer)?;
     // The events are as good as the node; the result is what the contract says.

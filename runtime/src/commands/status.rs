@@ -2,16 +2,17 @@
 
 use crate::cli::Status;
 use crate::failure::Failure;
-use crate::history::{Disputed, asserter_of, disputes};
+use crate::history::{Disputed, Which, asserters, disputes, number};
 use crate::images::load;
 use crate::narration::{range, short_hex, wrapped};
 use crate::network::{Session, block_on};
 use crate::output::{Output, table};
 use chain::{Event, Log};
-use contracts::{Answer, IDisputeGame, IInferenceService, Position, Standing, Terms, U256};
+use contracts::{Address, Answer, IDisputeGame, IInferenceService, Position, Standing, Terms, U256};
 use game::Side;
 use players::{LoadedModel, challenger_of, game_of};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// An event about the request.
 struct Happened {
@@ -22,52 +23,77 @@ struct Happened {
 
 /// Shows the request.
 pub fn run(args: &Status, output: Output) -> Result<(), Failure> {
-    let id = U256::from(args.request);
     let loaded = match &args.image {
         Some(path) => Some(LoadedModel::new(load(path)?, None).map_err(|error| Failure::about(path, error))?),
         None => None,
     };
-    let (answer, terms, now, logs, mut disputes) = block_on(async {
+    let mut found = block_on(async {
         let session = Session::open(&args.network).await?;
-        let answer = session.service(&IInferenceService::provisionalAnswerCall { id }).await?;
-        let logs = session.events(session.deployment.service).await?;
-        let disputes = disputes(&session, id, &logs).await?;
-        Ok((answer, session.terms().await?, session.head().await?.time, logs, disputes))
+        Found::new(&session, U256::from(args.request)).await
     })?;
-    let history: Vec<Happened> = logs.iter().filter_map(|log| happened(id, log, &logs)).collect();
-    if history.is_empty() {
-        return Err(
-            Failure::new(format!("there is no request {id}")).hint("`opml request` prints the number")
-        );
-    }
     if let Some(loaded) = &loaded {
         let spinner = output.spinner("running the model");
-        for disputed in &mut disputes {
-            disputed.explain(loaded, id, &logs, args.inputs.as_deref())?;
+        for disputed in &mut found.disputes {
+            disputed.explain(loaded, found.id, &found.logs, args.inputs.as_deref())?;
         }
         spinner.finish_and_clear();
     }
-    let standing = standing(&answer, history.iter().any(|happened| happened.what == "cancelled"));
-    let left = (answer.posted.to::<u64>() + u64::from(terms.window)).saturating_sub(now);
-    let events: Vec<Value> = history
-        .iter()
-        .map(|happened| json!({ "block": happened.block, "event": happened.what, "about": happened.about }))
-        .collect();
-    let object = json!({
-        "request": args.request, "standing": standing, "asserter": answer.asserter, "result": answer.result,
-        "attempt": answer.attempt, "open_games": answer.openGames.to::<u32>(),
-        "window_ends_in": (answer.standing == Standing::Pending).then_some(left),
-        "disputes": disputes.iter().map(Disputed::json).collect::<Vec<_>>(), "history": events,
-    });
-    let mut text = format!("request {}: {standing}\n{}\n", args.request, summary(&answer, &terms, left));
-    for disputed in &disputes {
-        text += &format!("\n{}\n", wrapped(&disputed.story(), 80));
+    let (object, text) = found.report();
+    output.result(&object, &text)
+}
+
+/// What the chain has about a request.
+pub struct Found {
+    id: U256,
+    answer: Answer,
+    terms: Terms,
+    /// The time of the chain's last block.
+    now: u64,
+    logs: Vec<Log>,
+    disputes: Vec<Disputed>,
+}
+
+impl Found {
+    /// Asks the node.
+    pub async fn new(session: &Session, id: U256) -> Result<Self, Failure> {
+        let head = session.head().await?;
+        let (status, logs) = session.events_of(id, &head).await?;
+        let every = Which { of: None, finished: true };
+        let disputes = disputes(session, &head, &logs, &every).await?;
+        let terms = session.terms().await?;
+        Ok(Self { id, answer: status.answer, terms, now: head.time, logs, disputes })
     }
-    let mut rows = table(["block", "event", "about"]);
-    for happened in &history {
-        rows.add_row([happened.block.to_string(), happened.what.to_owned(), shortened(&happened.about)]);
+
+    /// The report as JSON and as text.
+    pub fn report(&self) -> (Value, String) {
+        let Self { id, answer, terms, logs, disputes, .. } = self;
+        let asserters = asserters(logs);
+        let history: Vec<Happened> = logs.iter().filter_map(|log| happened(*id, log, &asserters)).collect();
+        let standing = standing(answer, history.iter().any(|happened| happened.what == "cancelled"));
+        let ends = answer.posted.to::<u64>().saturating_add(terms.window.into());
+        let left = ends.saturating_sub(self.now);
+        let events: Vec<Value> = history
+            .iter()
+            .map(|happened| {
+                json!({ "block": happened.block, "event": happened.what, "about": happened.about })
+            })
+            .collect();
+        let object = json!({
+            "request": number(*id), "standing": standing, "asserter": answer.asserter, "result": answer.result,
+            "attempt": answer.attempt, "open_games": answer.openGames.to::<u32>(),
+            "window_ends_in": (answer.standing == Standing::Pending).then_some(left),
+            "disputes": disputes.iter().map(Disputed::json).collect::<Vec<_>>(), "history": events,
+        });
+        let mut text = format!("request {id}: {standing}\n{}\n", summary(answer, terms, left));
+        for disputed in disputes {
+            text += &format!("\n{}\n", wrapped(&disputed.story(), 80));
+        }
+        let mut rows = table(["block", "event", "about"]);
+        for happened in &history {
+            rows.add_row([happened.block.to_string(), happened.what.to_owned(), shortened(&happened.about)]);
+        }
+        (object, format!("{text}\n{rows}"))
     }
-    output.result(&object, &format!("{text}\n{rows}"))
 }
 
 fn standing(answer: &Answer, cancelled: bool) -> &'static str {
@@ -106,7 +132,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// An event, if it is about the request.
-fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
+fn happened(id: U256, log: &Log, asserters: &HashMap<(U256, u16), Address>) -> Option<Happened> {
     let of = |game: U256| game_of(game).0 == id;
     let new = |block, what, about| Some(Happened { block, what, about });
     if let Some(Event { data, block }) =
@@ -123,7 +149,7 @@ fn happened(id: U256, log: &Log, logs: &[Log]) -> Option<Happened> {
         let position = Position::unpack(data.game.position);
         let (mover, next) = match position.mover {
             Side::Asserter => (challenger_of(data.id), "asserter"),
-            Side::Challenger => (asserter_of(id, game_of(data.id).1, logs), "challenger"),
+            Side::Challenger => (asserters.get(&game_of(data.id)).copied().unwrap_or_default(), "challenger"),
         };
         let range = range(position.segment);
         new(block, "moved", format!("{mover}: {range}; the {next} is to move"))

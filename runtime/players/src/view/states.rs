@@ -225,8 +225,8 @@ fn note<T: Default>(failure: &mut Option<PlayerError>, error: PlayerError) -> T 
     T::default()
 }
 
-/// What the service stores of requests.
-pub(super) async fn statuses(
+/// What the service stores of requests, as of a block.
+pub async fn statuses(
     nodes: &Nodes,
     service: Address,
     ids: &[U256],
@@ -241,8 +241,8 @@ pub(super) async fn statuses(
     Ok(found)
 }
 
-/// What the service stores of games.
-pub(super) async fn stored(
+/// What the service stores of games, as of a block.
+pub async fn stored(
     nodes: &Nodes,
     service: Address,
     ids: &[U256],

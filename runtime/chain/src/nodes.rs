@@ -314,11 +314,14 @@ impl Nodes {
     /// for the last one's state: what is done about it is checked by the contract.
     pub async fn call<C: SolCall>(&self, to: Address, call: &C, at: B256) -> Result<C::Return, NodeError> {
         let ask = |at| Question::Call { to, data: call.abi_encode().into(), at };
-        let reply = match self.ask_once(&ask(At::Hash(at))).await {
-            Err(NodeError::Refused { .. } | NodeError::Missing(_)) => self.ask(&ask(At::Latest)).await?.1,
-            Err(NodeError::Reverted { what, name }) => return Err(NodeError::Reverted { what, name }),
-            Err(_) => self.ask(&ask(At::Hash(at))).await?.1,
-            Ok(reply) => reply,
+        let lacks = |error: &NodeError| matches!(error, NodeError::Refused { .. } | NodeError::Missing(_));
+        let mut reply = self.ask_once(&ask(At::Hash(at))).await;
+        if reply.as_ref().is_err_and(|error| !lacks(error) && !matches!(error, NodeError::Reverted { .. })) {
+            reply = self.ask(&ask(At::Hash(at))).await.map(|(_, reply)| reply);
+        }
+        let reply = match reply {
+            Err(error) if lacks(&error) => self.ask(&ask(At::Latest)).await?.1,
+            decided => decided?,
         };
         decode::<C>(reply)
     }

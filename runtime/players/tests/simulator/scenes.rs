@@ -125,6 +125,11 @@ fn a_node_that_is_away_at_the_start_is_waited_for() {
 #[test]
 fn a_node_may_forget_the_state_of_all_blocks_but_the_last() {
     overturned(Scene::lie(1, Faults { pruned: true, ..Faults::default() }));
+    // Also if it answers only some queries.
+    for faults in [Faults { rate: Some(6), ..Faults::default() }, Faults { errors: 30, ..Faults::default() }]
+    {
+        overturned(Scene::lie(1, Faults { pruned: true, ..faults }));
+    }
 }
 
 #[test]

@@ -80,8 +80,7 @@ pub fn show(args: &Account, output: Output) -> Result<(), Failure> {
     let account = match args.address {
         Some(account) => account,
         None => {
-            let hint =
-                "`opml account ADDRESS` needs no key; the address of one is given by --keystore or OPML_KEY";
+            let hint = "`opml account ADDRESS` needs no key";
             signer(&args.key).map_err(|failure| failure.hint(hint))?.address()
         }
     };

@@ -208,7 +208,9 @@ pub const TWICE: u64 = 192;
 pub fn stateful(path: &Path, code: &[isa::Instruction], bound: u64) {
     const CODE: u64 = 1 << 13;
     let words = code.iter().map(|op| isa::encode(*op).expect("operands that fit"));
-    let code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    let mut code: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    // Code is whole leaves.
+    code.resize(code.len().next_multiple_of(32), 0);
     let (extensions, size) = (isa::Extensions::IM, code.len() as u64);
     let profile = step::MachineProfile::new(extensions, 13, CODE, size).expect("a machine");
     let tensor = |name: &str, role, address| image::Tensor {

@@ -56,12 +56,8 @@ fn a_node_may_allow_six_calls_a_second() {
     for seed in 0..6 {
         let faults = Faults { rate: Some(6), ..Faults::default() };
         for cast in [vec![Server, Griefer, SilentGriefer], vec![Liar, Validator]] {
-            overturned(Scene {
-                cast,
-                requests: vec![4, 4, 6],
-                clock: 48,
-                ..Scene::lie(seed, faults.clone())
-            });
+            let (requests, kills) = (vec![4, 4, 4], vec![7 + seed, 21 + seed, 32 + seed]);
+            overturned(Scene { cast, requests, kills, clock: 48, ..Scene::lie(seed, faults.clone()) });
         }
     }
 }

@@ -150,6 +150,17 @@ fn a_block_that_is_yet_to_come_is_soon_forgotten() {
 }
 
 #[test]
+fn a_block_that_is_yet_to_come_does_not_keep_events_from_being_searched() {
+    for from in 3..24 {
+        let absurd = Some(from..from + 4);
+        overturned(Scene::lie(
+            from,
+            Faults { absurd, no_events: Some(from..from + 10), ..Faults::default() },
+        ));
+    }
+}
+
+#[test]
 fn of_two_nodes_one_may_be_away_for_ever() {
     let away = Faults { away: Some(0..1000), ..Faults::default() };
     for nodes in [vec![away.clone(), Faults::default()], vec![Faults::default(), away]] {

@@ -58,8 +58,8 @@ fn requests_without_a_fee_cost_nothing() {
 #[test]
 fn whoever_has_little_money_begins_only_what_it_can_finish() {
     for seed in 0..4 {
-        let scene =
-            Scene { cast: vec![Liar, Poor], requests: vec![3; 30], ..Scene::lie(seed, Faults::default()) };
+        let faults = Faults { latency: Duration::from_millis(80 * seed), ..Faults::default() };
+        let scene = Scene { cast: vec![Liar, Poor], requests: vec![3; 30], ..Scene::lie(seed, faults) };
         let outcome = well(scene);
         let (won, trace) = (outcome.verdict.won, &outcome.traces[0]);
         assert!((1..30).contains(&won), "{won} of 30 games: {:?}", outcome.standings());

@@ -42,6 +42,10 @@ trait Backing: Send + Sync {
     fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
+    /// Gives back what removed entries took, if that doesn't happen by itself.
+    fn compact(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 impl Debug for Store {
@@ -121,6 +125,11 @@ impl Store {
     /// this returns.
     pub fn write(&self, entries: &[Entry]) -> Result<(), StoreError> {
         self.0.write(entries)
+    }
+
+    /// Gives the disk back what removed entries took. That takes as long as writing all others.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.0.compact()
     }
 
     /// Writes a value under a name.

@@ -447,6 +447,8 @@ impl Wallet {
                 self.thirsty.insert(name.clone(), (next, head.number));
                 self.forget(nonce)?;
             }
+            // The balance that is known is that from before.
+            self.known = None;
             return Ok(Some(Mined { name, hash, sent }));
         }
         // Either the node is wrong about the nonce or doesn't have the receipt yet, or another program used the key.

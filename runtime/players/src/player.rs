@@ -144,6 +144,8 @@ pub struct Player {
     last: Option<Head>,
     /// How many looks there were at new heads.
     looks: u64,
+    /// How many requests were closed since the store was made smaller.
+    closed: usize,
 }
 
 /// What a player must know of the chain before it starts.
@@ -267,6 +269,7 @@ impl Player {
             notes: Notes::default(),
             last: None,
             looks: 0,
+            closed: 0,
         };
         for (id, model) in &new.models {
             let runs = if model.native.is_some() { "natively" } else { "in the machine" };
@@ -380,6 +383,7 @@ impl Player {
         for id in self.view.over(&head) {
             troubles.extend(self.close(id, &head).await.err());
         }
+        troubles.extend(self.compact().err());
         troubles.extend(self.fetch_wanted().await.err());
         let health = &self.config.health;
         health.keeps(self.kept());
@@ -514,12 +518,25 @@ impl Player {
         for hash in self.view.close(id, gone)? {
             self.results.remove(&hash);
         }
+        self.closed += 1;
         self.notes.forget(id);
         self.jobs.forget(id);
         let challenge = format!("challenge/{id}/");
         self.openings.retain(|name, _| !name.starts_with(&challenge));
         let move_ = format!("move/{id}/");
         self.replies.retain(|name, _| !name.starts_with(&move_));
+        Ok(())
+    }
+
+    /// Makes the store smaller once as many requests were closed as are open, so that it is never much larger than what
+    /// is in it, and that costs little for each.
+    fn compact(&mut self) -> Result<(), PlayerError> {
+        const LEAST: usize = 100;
+        if self.closed >= self.view.cases().count().max(LEAST) {
+            // If it fails, not at every look: it can wait.
+            self.closed = 0;
+            self.store.compact()?;
+        }
         Ok(())
     }
 

@@ -62,19 +62,19 @@ impl File {
     }
 
     /// Runs `f` on the database. Opens it first if it is closed.
-    fn with<T>(&self, f: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+    fn with<T>(&self, f: impl FnOnce(&mut Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let mut state = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Damaged(reason) = &*state {
             return Err(StoreError::Damaged(reason.clone()));
         }
         // The database panics when it meets bytes that it can't have written.
         let attempt = catch_unwind(AssertUnwindSafe(|| {
-            let open = match std::mem::replace(&mut *state, State::Closed(None)) {
+            let mut open = match std::mem::replace(&mut *state, State::Closed(None)) {
                 State::Open(open) => open,
                 State::Closed(Some(reason)) => self.reopen(&mut state, reason)?,
                 _ => (self.open)()?,
             };
-            let done = f(&open);
+            let done = f(&mut open);
             // After an I/O error, redb refuses everything until it is opened again.
             *state = match &done {
                 Err(error @ (redb::Error::Io(_) | redb::Error::PreviousIo)) => {
@@ -147,6 +147,13 @@ impl Backing for File {
                 }
             }
             Ok(transaction.commit()?)
+        })
+    }
+
+    fn compact(&self) -> Result<(), StoreError> {
+        self.with(|database| {
+            database.compact()?;
+            Ok(())
         })
     }
 }

@@ -10,6 +10,9 @@ const MOST_SEARCHES: usize = 6;
 /// How many blocks are searched one by one.
 const MOST_BLOCKS: u64 = 64;
 
+/// How many blocks pass at most between two searches.
+const LONGEST_PAUSE: u64 = 255;
+
 /// A search for missed events, from the last block backwards.
 pub(super) struct Search {
     /// The last block that hasn't been searched.
@@ -27,6 +30,13 @@ pub(super) struct Vain {
 impl View {
     /// Searches a few ranges of blocks for missed events, if there are any.
     pub(super) async fn search(&mut self, nodes: &Nodes, head: &Head) -> Result<(), PlayerError> {
+        // A node may have told of a block that is yet to come.
+        if self.vain.until > head.number.saturating_add(LONGEST_PAUSE) {
+            self.vain = Vain::default();
+        }
+        if let Some(Search { to }) = &mut self.search {
+            *to = (*to).min(head.number);
+        }
         if self.lacks() == 0 {
             (self.search, self.vain) = (None, Vain::default());
             return Ok(());
@@ -61,7 +71,7 @@ impl View {
         if self.search.is_none() {
             // Whether something was found shows at the next look.
             let count = self.vain.count.saturating_add(1);
-            let pause = 2u64.pow(count.saturating_sub(4).min(8)) - 1;
+            let pause = (2u64.pow(count.saturating_sub(4).min(8)) - 1).min(LONGEST_PAUSE);
             self.vain = Vain { count, until: head.number.saturating_add(pause) };
         }
         Ok(())

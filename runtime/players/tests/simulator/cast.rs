@@ -38,6 +38,8 @@ pub enum Character {
     Validator,
     /// An honest validator whose money is enough for a game or two.
     Poor,
+    /// An honest validator whose money is enough for a bond, and no game.
+    Poorest,
     /// A validator that challenges true answers.
     Griefer,
     /// The same in the last second of the window, and of its clock.
@@ -47,12 +49,12 @@ pub enum Character {
 }
 
 use Character::{
-    Elsewhere, Griefer, Late, LateGriefer, Liar, Poor, Server, Silent, SilentGriefer, Validator,
+    Elsewhere, Griefer, Late, LateGriefer, Liar, Poor, Poorest, Server, Silent, SilentGriefer, Validator,
 };
 
 impl Character {
     pub fn is_honest(self) -> bool {
-        matches!(self, Server | Validator | Poor)
+        matches!(self, Server | Validator | Poor | Poorest)
     }
 
     /// Whether every lie that it sees must be overturned.
@@ -70,15 +72,19 @@ impl Character {
             Liar | Silent | Late | Elsewhere => {
                 Role { answers: Some(U256::ZERO), challenges: false, repairs: false }
             }
-            Validator | Poor => Role { answers: None, challenges: true, repairs: true },
+            Validator | Poor | Poorest => Role { answers: None, challenges: true, repairs: true },
             Griefer | LateGriefer | SilentGriefer => Role { answers: None, challenges: true, repairs: false },
         }
     }
 
-    /// What it has at the beginning, in thousandths of an ether.
+    /// What it has at the beginning, in wei.
     pub fn money(self) -> U256 {
-        let milli: u64 = if self == Poor { 20 } else { 1_000_000 };
-        U256::from(milli) * U256::from(10).pow(U256::from(15))
+        let millionths: u64 = match self {
+            Poorest => 10_700,
+            Poor => 20_000,
+            _ => 1_000_000_000,
+        };
+        U256::from(millionths) * U256::from(10).pow(U256::from(12))
     }
 
     /// The models that it knows.

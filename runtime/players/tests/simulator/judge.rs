@@ -61,7 +61,8 @@ fn money(world: &mut Chain, actors: &[Actor], statuses: &[RequestStatus], wrong:
         if has < had {
             wrong.push(format!("{character:?} has lost {} wei besides gas", had - has));
         }
-        if gas > U256::from(10).pow(U256::from(18)) / U256::from(4) {
+        // A twentieth of an ether, and a thousandth for each request.
+        if gas > U256::from(10).pow(U256::from(15)) * U256::from(50 + statuses.len()) {
             wrong.push(format!("{character:?} has spent {gas} wei on gas"));
         }
         if broke.contains(&account) {

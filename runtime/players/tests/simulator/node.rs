@@ -215,7 +215,7 @@ impl SimNode {
                 Reply::Bytes(chain.view(number, to, &data).map_err(|error| reverted(&question, &error))?)
             }
             Question::Logs { address, from, to } => {
-                if faults.range.is_some_and(|most| to - from + 1 > most)
+                if faults.range.is_some_and(|most| to.saturating_sub(*from) + 1 > most)
                     || (*to > head.number && !during(&faults.absurd))
                 {
                     return Err(refused(&question, "block range is too large"));

@@ -7,7 +7,7 @@ use super::{Scene, mixture::number};
 use contracts::Standing;
 use std::time::Duration;
 
-use Character::{Griefer, Late, LateGriefer, Liar, Poor, Server, Silent, SilentGriefer, Validator};
+use Character::{Griefer, Late, LateGriefer, Liar, Poor, Poorest, Server, Silent, SilentGriefer, Validator};
 
 /// Real terms, as far as a run of minutes allows: what takes minutes loses nothing.
 fn long(seed: u64) -> Scene {
@@ -58,8 +58,8 @@ fn requests_without_a_fee_cost_nothing() {
 #[test]
 fn whoever_has_little_money_begins_only_what_it_can_finish() {
     for seed in 0..4 {
-        let scene =
-            Scene { cast: vec![Liar, Poor], requests: vec![3; 30], ..Scene::lie(seed, Faults::default()) };
+        let faults = Faults { latency: Duration::from_millis(80 * seed), ..Faults::default() };
+        let scene = Scene { cast: vec![Liar, Poor], requests: vec![3; 30], ..Scene::lie(seed, faults) };
         let outcome = well(scene);
         let (won, trace) = (outcome.verdict.won, &outcome.traces[0]);
         assert!((1..30).contains(&won), "{won} of 30 games: {:?}", outcome.standings());
@@ -68,6 +68,13 @@ fn whoever_has_little_money_begins_only_what_it_can_finish() {
         let calls: u64 = trace.calls.values().sum();
         assert!(calls <= 6 * trace.seconds, "{calls} calls in {} s: {:?}", trace.seconds, trace.calls);
     }
+}
+
+#[test]
+fn whoever_can_pay_for_a_bond_only_begins_no_game() {
+    let outcome = well(Scene { cast: vec![Liar, Poorest], ..Scene::lie(1, Faults::default()) });
+    assert_eq!((outcome.verdict.won, outcome.standings()), (0, &[Standing::Final][..]));
+    assert!(outcome.traces[0].red.iter().any(|reason| reason == "money"), "{:?}", outcome.traces[0].red);
 }
 
 #[test]

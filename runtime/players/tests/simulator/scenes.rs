@@ -56,12 +56,8 @@ fn a_node_may_allow_six_calls_a_second() {
     for seed in 0..6 {
         let faults = Faults { rate: Some(6), ..Faults::default() };
         for cast in [vec![Server, Griefer, SilentGriefer], vec![Liar, Validator]] {
-            overturned(Scene {
-                cast,
-                requests: vec![4, 4, 6],
-                clock: 48,
-                ..Scene::lie(seed, faults.clone())
-            });
+            let (requests, kills) = (vec![4, 4, 4], vec![7 + seed, 21 + seed, 32 + seed]);
+            overturned(Scene { cast, requests, kills, clock: 48, ..Scene::lie(seed, faults.clone()) });
         }
     }
 }
@@ -150,6 +146,17 @@ fn a_head_that_stands_still_is_no_harm_if_another_node_goes_on() {
 fn a_block_that_is_yet_to_come_is_soon_forgotten() {
     for from in 3..24 {
         overturned(Scene::lie(from, Faults { absurd: Some(from..from + 4), ..Faults::default() }));
+    }
+}
+
+#[test]
+fn a_block_that_is_yet_to_come_does_not_keep_events_from_being_searched() {
+    for from in 3..24 {
+        let absurd = Some(from..from + 4);
+        overturned(Scene::lie(
+            from,
+            Faults { absurd, no_events: Some(from..from + 10), ..Faults::default() },
+        ));
     }
 }
 

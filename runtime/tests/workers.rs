@@ -1,8 +1,8 @@
 //! Machines that share work in a database: workers that die in the middle of it, and players that leave it to them.
 
 use crate::cluster::Cluster;
-use crate::common::{Folder, NUMBER, STATE, TWICE, stateful};
 use crate::common::net::{Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, log, spawn};
+use crate::common::{Folder, NUMBER, STATE, TWICE, stateful};
 use contracts::{B256, Bytes, Position, U256};
 use game::{Clocks, Level, Segment, Side};
 use image::Image;

@@ -38,7 +38,7 @@ SELECT result, octet_length(result) > $2, failure,
     lease < clock_timestamp() - make_interval(secs => $3), tries >= $4 AND lease < clock_timestamp()
 FROM opml_jobs WHERE name = $1";
 
-const DISCARD: &str = "UPDATE opml_jobs SET result = NULL WHERE name = $1";
+const DISCARD: &str = "UPDATE opml_jobs SET result = NULL, lease = '-infinity' WHERE name = $1";
 
 const TAKE: &str = "
 UPDATE opml_jobs SET worker = $1, lease = clock_timestamp() + make_interval(secs => $2), tries = tries + 1

@@ -282,6 +282,7 @@ fn jobs_are_taken_by_deadline_and_done_once() {
     // What can't be right is done again.
     player.1.block_on(player.0.discard(&soon)).expect("an answer");
     assert_eq!(player.look(&soon), Progress::Waiting);
+    assert!(one.take().is_some(), "at once, whoever had it");
     // A worker that stops gives its jobs back.
     one.1.block_on(one.0.hand_back(vec![name])).expect("an answer");
     assert_eq!(two.take().map(|(bytes, _)| bytes).as_deref(), Some(&b"soon"[..]));

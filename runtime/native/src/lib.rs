@@ -11,9 +11,11 @@ mod code;
 mod nodes;
 mod parts;
 mod run;
+mod team;
 mod text;
 
 use std::cell::RefCell;
+use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -21,12 +23,11 @@ use dnn_lib::program::ProgramError;
 use host::{Isa, Prepared, Scratch};
 use image::{Image, ImageError, Shape};
 use memory::Memory;
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use step::Root;
 
 use nodes::{Node, Step};
 pub use run::Run;
+use team::{Team, Work};
 pub use text::text;
 
 /// Why something cannot be run natively.
@@ -80,7 +81,7 @@ pub enum NativeError {
     Isa(#[from] host::Unavailable),
     /// The system provides no threads.
     #[error("cannot start threads: {0}")]
-    Threads(#[from] ThreadPoolBuildError),
+    Threads(std::io::Error),
     /// The memory's size differs from the model's.
     #[error("the memory has 2^{found} bytes; the model needs 2^{expected}")]
     MemorySize {
@@ -136,8 +137,9 @@ pub enum NativeError {
     Image(#[from] ImageError),
 }
 
-/// Work of fewer nanoseconds than this isn't worth several threads: some ten microseconds pass until one wakes up.
-const WORTH_THREADS: u64 = 100_000;
+/// Work of fewer nanoseconds than this isn't worth several threads, if one of them looks out for it, and if it first
+/// has to wake up.
+const WORTH_THREADS: [u64; 2] = [15_000, 100_000];
 
 /// The number of pieces of work per thread, so that a slow piece does not hold up the others.
 const PIECES: u64 = 4;
@@ -211,12 +213,8 @@ impl Native {
             return Err(NativeError::Boundary { from, to, count });
         }
         let work = self.model.steps.iter().map(|step| step.work).fold(0, u64::saturating_add);
-        if self.model.threads.current_num_threads() == 1 || work < WORTH_THREADS {
-            self.run_steps(memory, from..to);
-        } else {
-            // In a thread of the pool, so that no other has to wake up for work that isn't divided.
-            self.model.threads.install(|| self.run_steps(memory, from..to));
-        }
+        self.model.rouse(memory, work);
+        self.run_steps(memory, from..to);
         Ok(())
     }
 
@@ -231,7 +229,7 @@ impl Native {
             let ends = [period.start, period.end, shape.leaves()].into_iter();
             let end = ends.filter(|&end| end > leaf).min().unwrap_or(leaf + 1).min(leaf + (to - next));
             // There are as many steps as leaves.
-            self.model.run_steps(memory, &steps[leaf as usize..end as usize]);
+            Model::run_steps(&self.model, memory, &steps[leaf as usize..end as usize]);
             next += end - leaf;
         }
     }
@@ -249,7 +247,7 @@ struct Model {
     shape: Shape,
     memory_bits: u32,
     state_root: Root,
-    threads: ThreadPool,
+    team: Team<Level>,
 }
 
 impl Model {
@@ -274,12 +272,20 @@ impl Model {
             shape: image.shape(),
             memory_bits: image.profile.memory_bits().into(),
             state_root: image.state().root(),
-            threads: ThreadPoolBuilder::new().num_threads(threads).build()?,
+            team: Team::new(helpers(threads)).map_err(NativeError::Threads)?,
         })
     }
 
+    /// Wakes the helpers up if there will be enough work: it takes them a moment.
+    fn rouse(self: &Arc<Self>, memory: &mut Memory, work: u64) {
+        if self.team.threads() > 1 && work >= 2 * WORTH_THREADS[1] && !self.team.is_awake() {
+            let (model, bytes) = (Arc::clone(self), Bytes::of(memory));
+            self.team.share(Level { model, bytes, pieces: Vec::new() });
+        }
+    }
+
     /// Runs big steps that follow each other in the schedule.
-    fn run_steps(&self, memory: &mut Memory, mut rest: &[Step]) {
+    fn run_steps(self: &Arc<Self>, memory: &mut Memory, mut rest: &[Step]) {
         while let Some(first) = rest.first() {
             // The longest prefix of big steps that wait for none in it.
             let ready = |step: &&Step| self.nodes[step.node].after.is_none_or(|after| after < first.node);
@@ -299,11 +305,12 @@ impl Model {
     }
 
     /// Runs big steps that do not depend on each other.
-    fn run_level(&self, memory: &mut Memory, level: &[Step]) {
+    fn run_level(self: &Arc<Self>, memory: &mut Memory, level: &[Step]) {
         let bytes = Bytes::of(memory);
         let work: u64 = level.iter().map(|step| step.work).fold(0, u64::saturating_add);
-        let threads = self.threads.current_num_threads() as u64;
-        if threads == 1 || work < WORTH_THREADS {
+        let threads = self.team.threads() as u64;
+        let [awake, asleep] = WORTH_THREADS;
+        if threads == 1 || work < awake || (work < asleep && !self.team.is_awake()) {
             level.iter().for_each(|step| self.compute(&bytes, step));
         } else {
             // A part of a convolution arranges the input anew, so there are as few as there can be.
@@ -312,7 +319,7 @@ impl Model {
                 false => work.div_ceil(threads * PIECES),
             };
             let pieces: Vec<Step> = level.iter().flat_map(|step| pieces(step, each(step))).collect();
-            pieces.par_iter().for_each(|step| self.compute(&bytes, step));
+            self.team.share(Level { model: Arc::clone(self), bytes, pieces });
         }
         for step in level {
             self.touch(memory, step);
@@ -343,7 +350,7 @@ impl Model {
     }
 
     /// Runs a big step.
-    fn compute(&self, memory: &Bytes<'_>, step: &Step) {
+    fn compute(&self, memory: &Bytes, step: &Step) {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
@@ -356,7 +363,8 @@ impl Model {
             for part in self.boxes(step) {
                 // SAFETY: `nodes::node` has checked that each tensor of the definition is inside
                 // `0..2^memory_bits` and aligned, and `run_range` that memory has that size and, with
-                // `memory.start` at a page boundary, the alignment. `memory` borrows all of it mutably.
+                // `memory.start` at a page boundary, the alignment. `run_level` has borrowed all of it mutably, and
+                // waits until this is over.
                 // Concurrent work writes elsewhere: another range of units of the same node covers other
                 // boxes, and another node of the level neither writes what this one reads or writes nor reads
                 // what it writes (`after`). An output doesn't overlap its inputs.
@@ -382,19 +390,45 @@ impl Model {
     }
 }
 
-/// Memory for big steps to use while it is borrowed.
-struct Bytes<'a> {
-    start: *mut u8,
-    _borrowed: std::marker::PhantomData<&'a mut [u8]>,
+/// How many threads help another one, so that they are this many together; 0 means one per processor.
+fn helpers(threads: usize) -> usize {
+    let threads = NonZero::new(threads).or_else(|| std::thread::available_parallelism().ok());
+    threads.map_or(0, |threads| threads.get() - 1)
 }
 
-// SAFETY: It is a mutable borrow of memory whose parts are used according to the contract of `compute`.
-#[expect(unsafe_code, reason = "several threads write to parts of one memory")]
-unsafe impl Sync for Bytes<'_> {}
+/// Big steps, or parts of some, that do not depend on each other.
+struct Level {
+    model: Arc<Model>,
+    bytes: Bytes,
+    pieces: Vec<Step>,
+}
 
-impl Bytes<'_> {
+impl Work for Level {
+    fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn run(&self, piece: usize) {
+        self.model.compute(&self.bytes, &self.pieces[piece]);
+    }
+}
+
+/// Memory for big steps to use while `run_level` borrows it.
+struct Bytes {
+    start: *mut u8,
+}
+
+// SAFETY: It is a mutable borrow of memory whose parts are used according to the contract of `compute`. A `Level`
+// may outlive the borrow, but `Team::share` returns only when nobody computes any of its pieces, or will.
+#[expect(unsafe_code, reason = "several threads write to parts of one memory")]
+unsafe impl Send for Bytes {}
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "several threads write to parts of one memory")]
+unsafe impl Sync for Bytes {}
+
+impl Bytes {
     fn of(memory: &mut Memory) -> Self {
-        Self { start: memory.bytes_mut().as_mut_ptr(), _borrowed: std::marker::PhantomData }
+        Self { start: memory.bytes_mut().as_mut_ptr() }
     }
 
     /// The byte at an address, which is in memory.

@@ -5,8 +5,9 @@
 //! come to it: one that comes late, or not at all because the computer is busy, is not waited for.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -79,16 +80,16 @@ impl<W: Work> Team<W> {
     pub(crate) fn share(&self, work: W) {
         let (next, over, panicked) = Default::default();
         let list = Arc::new(List { work, next, over, panicked });
-        let shared = self.turn.try_lock();
-        if shared.is_ok() {
-            self.board.post(&list);
-        }
+        let turn = match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            // A panic has ended an earlier turn.
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
         {
+            let _posted = turn.map(|turn| self.board.post(&list, turn));
             let _all = Wait(&list);
             list.help();
-        }
-        if shared.is_ok() {
-            *lock(&self.board.list) = None;
         }
         assert!(!list.panicked.load(Ordering::Relaxed), "a thread panicked");
     }
@@ -103,12 +104,14 @@ impl<W: Work> Drop for Team<W> {
 }
 
 impl<W: Work> Board<W> {
-    fn post(&self, list: &Arc<List<W>>) {
+    /// Shows a list to the helpers until what this returns is dropped.
+    fn post<'a>(&'a self, list: &Arc<List<W>>, turn: MutexGuard<'a, ()>) -> Posted<'a, W> {
         *lock(&self.list) = Some(Arc::clone(list));
         self.posted.fetch_add(1, Ordering::Release);
         if *lock(&self.asleep) > 0 {
             self.wake.notify_all();
         }
+        Posted { board: self, _turn: turn }
     }
 
     /// Helps with every list until there are no more.
@@ -117,7 +120,8 @@ impl<W: Work> Board<W> {
         while self.wait(&mut seen) {
             let list = lock(&self.list).clone();
             if let Some(list) = list {
-                list.help();
+                // Who asked for it is told; this one goes on helping.
+                let _ = catch_unwind(AssertUnwindSafe(|| list.help()));
             }
         }
     }
@@ -148,6 +152,18 @@ impl<W: Work> Board<W> {
         }
         *asleep -= 1;
         !is_over()
+    }
+}
+
+/// A list on the board. What is on it may own the team.
+struct Posted<'a, W> {
+    board: &'a Board<W>,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl<W> Drop for Posted<'_, W> {
+    fn drop(&mut self) {
+        *lock(&self.board.list) = None;
     }
 }
 
@@ -199,11 +215,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     /// Counts how often each piece is done; one of them panics.
     struct Counted {
         done: Vec<AtomicUsize>,
+        /// How many of them helpers did.
+        helped: AtomicUsize,
         panics: Option<usize>,
         pause: Duration,
     }
@@ -216,12 +233,14 @@ mod tests {
             thread::sleep(self.pause);
             assert!(self.panics != Some(piece), "planned");
             self.done[piece].fetch_add(1, Ordering::Relaxed);
+            let helped = thread::current().name() == Some("native");
+            self.helped.fetch_add(usize::from(helped), Ordering::Relaxed);
         }
     }
 
     fn counted(pieces: usize, panics: Option<usize>, pause: u64) -> Arc<Counted> {
         let done = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
-        Arc::new(Counted { done, panics, pause: Duration::from_micros(pause) })
+        Arc::new(Counted { done, helped: AtomicUsize::new(0), panics, pause: Duration::from_micros(pause) })
     }
 
     fn all_done(counted: &Counted) -> bool {
@@ -272,9 +291,15 @@ mod tests {
             thread::sleep(Duration::from_millis(2));
             assert_eq!(count(), before);
         }
-        let work = counted(10, None, 0);
-        team.share(Arc::clone(&work));
-        assert!(all_done(&work));
+        // The helpers go on helping, and nothing stays on the board.
+        let helped = (0..100).any(|_| {
+            let work = counted(40, None, 500);
+            team.share(Arc::clone(&work));
+            assert!(all_done(&work));
+            work.helped.load(Ordering::Relaxed) > 0
+        });
+        assert!(helped);
+        assert!(lock(&team.board.list).is_none());
     }
 
     #[test]

@@ -207,6 +207,7 @@ fn compile_graph_to(
     progress: &dyn Fn(Phase),
 ) -> Result<Compiled, CompileError> {
     let mut graph = passes::unroll::unroll(graph, options.max_memory)?;
+    passes::narrow::narrow(&mut graph);
     passes::dead::remove(&mut graph);
     passes::outputs::separate(&mut graph);
     warnings.extend(metadata::warnings(&graph));

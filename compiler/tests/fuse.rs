@@ -91,9 +91,9 @@ fn what_others_need_stays() {
     let x = g.input(&[4, 4]);
     let shared = g.node(Relu, &[x]);
     let tanh = g.node(Tanh, &[shared]);
-    let sum = g.node(Add, &[shared, tanh]);
-    let (_, steps) = check(&g.ending(&[sum]));
-    assert_eq!(steps, ["Relu n0", "Tanh+Add n1+n2"], "it is read by two nodes");
+    let product = g.node(MatMul, &[shared, x]);
+    let (_, steps) = check(&g.ending(&[tanh, product]));
+    assert_eq!(steps, ["Relu n0", "Tanh n1", "MatMul n2"], "it is read by two nodes");
 
     let mut g = Growing::new();
     let x = g.input(&[4, 4]);
@@ -109,6 +109,20 @@ fn what_others_need_stays() {
     let tanh = g.node(Tanh, &[view]);
     let (_, steps) = check(&g.ending(&[tanh]));
     assert_eq!(steps, ["Relu n0", "Tanh n2"], "it is read through a view");
+}
+
+/// What was read by two nodes is read by one after they were joined.
+#[test]
+fn what_two_read_joins_both() {
+    let mut g = Growing::new();
+    let x = g.input(&[4, 4]);
+    let shared = g.node(Relu, &[x]);
+    let tanh = g.node(Tanh, &[shared]);
+    let sum = g.node(Add, &[shared, tanh]);
+    let (compiled, steps) = check(&g.ending(&[sum]));
+    assert_eq!(steps, ["Relu+Tanh+Add n0+n1+n2"]);
+    let names: Vec<&str> = compiled.image.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert_eq!(names, ["t0", "t3"]);
 }
 
 #[test]

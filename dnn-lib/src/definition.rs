@@ -34,7 +34,7 @@ pub use affine::{Affine, Axis, Coordinate};
 pub use builder::{Builder, Over};
 pub use check::{DefinitionError, Fault};
 pub use eval::InputError;
-pub(crate) use fuse::keeps_bits;
+pub use fuse::keeps_bits;
 pub use shared::{Form, Shared};
 
 use crate::math::Function;

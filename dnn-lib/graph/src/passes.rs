@@ -3,6 +3,7 @@
 pub mod dead;
 pub(crate) mod fold;
 pub mod fuse;
+pub mod narrow;
 pub mod outputs;
 pub mod repeat;
 pub mod share;

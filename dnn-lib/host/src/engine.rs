@@ -8,6 +8,7 @@ mod cost;
 mod ending;
 mod execute;
 mod fold;
+mod formula;
 mod lanewise;
 mod lookup;
 mod pieces;

@@ -18,24 +18,111 @@ fn counted(b: &mut Builder, input: u32, at: Vec<Affine>, zero: Option<Vec<Affine
     b.sub(x, zero)
 }
 
-/// The sum as it is, or scaled, with a bias along an axis, and saturated.
-fn end(b: &mut Builder, sum: Value, output: DType, bias: Affine) -> Value {
-    if output == DType::I32 {
-        return sum;
+/// What comes after a sum: it is the output, or it is scaled, and perhaps quantized.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    output: DType,
+    /// Whether there are a bias before and one after a factor, and whether they change along an axis.
+    bias: Option<bool>,
+    factor: Option<bool>,
+    addend: Option<bool>,
+    cuts: bool,
+    /// Whether it is divided by its scale, or multiplied, or neither.
+    divides: Option<bool>,
+    /// Whether there is a zero point.
+    zero: bool,
+    /// Whether the operands of sums and products change places.
+    swaps: bool,
+}
+
+impl End {
+    fn random(numbers: &mut Numbers) -> Self {
+        let along = [None, Some(false), Some(true)];
+        Self {
+            output: *numbers.pick(&[DType::I32, DType::U8, DType::U8, DType::I8, DType::F32]),
+            bias: *numbers.pick(&along),
+            factor: *numbers.pick(&along),
+            addend: *numbers.pick(&along),
+            cuts: numbers.chance(30),
+            divides: *numbers.pick(&[None, Some(false), Some(true)]),
+            zero: numbers.chance(60),
+            swaps: numbers.chance(30),
+        }
     }
-    let bias = b.load(Source::Input(4), [bias]);
-    let sum = b.add(sum, bias);
-    let sum = b.cast(DType::I32, DType::F32, sum);
-    let scale = b.load(Source::Input(5), [] as [Affine; 0]);
-    let scaled = b.mul(sum, scale);
-    if output == DType::F32 {
-        return scaled;
+
+    /// The inputs after the factors and their zero points, for an axis of this size.
+    fn inputs(&self, size: u64) -> [TensorType; 5] {
+        let output = if self.output == DType::I8 { DType::I8 } else { DType::U8 };
+        [
+            TensorType::new(DType::I32, [size]),
+            TensorType::new(DType::F32, [size]),
+            TensorType::new(DType::F32, [size]),
+            TensorType::new(DType::F32, []),
+            TensorType::new(output, []),
+        ]
     }
-    let rounded = b.round(scaled);
-    let integer = b.convert(Conversion::FloatToInt, Type::I32, rounded);
-    let (least, most) = (b.i32(0), b.i32(255));
-    let integer = b.max(integer, least);
-    b.min(integer, most)
+
+    /// The result of a sum. Biases and factors change along an axis.
+    fn of(&self, b: &mut Builder, sum: Value, axis: &Affine) -> Value {
+        if self.output == DType::I32 {
+            return sum;
+        }
+        let number = |b: &mut Builder, input: u32, along: bool| {
+            let at = if along { axis.clone() } else { Affine::from(0) };
+            b.load(Source::Input(input), [at])
+        };
+        let swapped = |x: Value, y: Value| if self.swaps { (y, x) } else { (x, y) };
+        let mut sum = sum;
+        if let Some(along) = self.bias {
+            let bias = number(b, 4, along);
+            let (x, y) = swapped(sum, bias);
+            sum = b.add(x, y);
+        }
+        let mut x = b.cast(DType::I32, DType::F32, sum);
+        if let Some(along) = self.factor {
+            let factor = number(b, 5, along);
+            // Numbers may be computed themselves.
+            let half = b.f32(0.5);
+            let factor = b.mul(factor, half);
+            let (x_, y) = swapped(x, factor);
+            x = b.mul(x_, y);
+        }
+        if let Some(along) = self.addend {
+            let addend = number(b, 6, along);
+            let (x_, y) = swapped(x, addend);
+            x = b.add(x_, y);
+        }
+        if self.cuts {
+            let zero = b.f32(0.0);
+            let less = b.le(x, zero);
+            x = b.select(less, zero, x);
+        }
+        if self.output == DType::F32 {
+            return x;
+        }
+        let scale = b.load(Source::Input(7), [] as [Affine; 0]);
+        x = match self.divides {
+            None => x,
+            Some(true) => b.div(x, scale),
+            Some(false) => b.mul(x, scale),
+        };
+        self.quantized(b, x)
+    }
+
+    fn quantized(&self, b: &mut Builder, x: Value) -> Value {
+        let rounded = b.round(x);
+        let integer = b.convert(Conversion::FloatToInt, Type::I32, rounded);
+        let (least, most) = if self.output == DType::I8 { (-128, 127) } else { (0, 255) };
+        let (least, most) = (b.i32(least), b.i32(most));
+        let zero = self.zero.then(|| b.load(Source::Input(8), [] as [Affine; 0]));
+        let (least, most) = match zero {
+            Some(zero) => (b.sub(least, zero), b.sub(most, zero)),
+            None => (least, most),
+        };
+        let integer = b.max(integer, least);
+        let integer = b.min(integer, most);
+        zero.map_or(integer, |zero| b.add(integer, zero))
+    }
 }
 
 fn is_contraction(definition: &dnn_lib::definition::Definition) -> bool {
@@ -50,9 +137,10 @@ struct Matrices {
     sizes: [u64; 3],
     turned: [bool; 2],
     dtypes: [DType; 2],
+    along_rows: bool,
     /// No zero point, one, or one for each row or column.
     zeros: [Option<bool>; 2],
-    output: DType,
+    end: End,
 }
 
 fn product(case: &Matrices, seed: u64) {
@@ -66,10 +154,11 @@ fn product(case: &Matrices, seed: u64) {
         TensorType::new(case.dtypes[1], shape(case.right_stack, right)),
         TensorType::new(case.dtypes[0], zero(0, m)),
         TensorType::new(case.dtypes[1], zero(1, n)),
-        TensorType::new(DType::I32, [n]),
-        TensorType::new(DType::F32, []),
     ];
-    let output = TensorType::new(case.output, [case.stack, m, n]);
+    // Biases and factors are along the rows, or along the columns.
+    let axis = if case.along_rows { 1 } else { 2 };
+    let inputs = [&inputs[..], &case.end.inputs([case.stack, m, n][axis])].concat();
+    let output = TensorType::new(case.end.output, [case.stack, m, n]);
     let mut b = Builder::new("product", &inputs, &output);
     let o = b.indices();
     let nothing = b.i32(0);
@@ -89,7 +178,7 @@ fn product(case: &Matrices, seed: u64) {
         let product = b.mul(x, y);
         vec![b.add(sum[0], product)]
     });
-    let value = end(&mut b, sum[0], case.output, o[2].clone());
+    let value = case.end.of(&mut b, sum[0], &o[axis]);
     let definition = b.finish(value).unwrap();
     assert!(is_contraction(&definition), "{definition}");
     check_with(&definition, seed);
@@ -98,7 +187,7 @@ fn product(case: &Matrices, seed: u64) {
 #[test]
 fn matrix_products() {
     let mut numbers = Numbers(1);
-    for seed in 0..60 {
+    for seed in 0..150 {
         let zeros = [None, Some(false), Some(true)];
         let stack = *numbers.pick(&[1, 1, 3]);
         let case = Matrices {
@@ -111,8 +200,9 @@ fn matrix_products() {
             ],
             turned: [numbers.chance(30), numbers.chance(30)],
             dtypes: [*numbers.pick(&BYTES), *numbers.pick(&BYTES)],
+            along_rows: numbers.chance(40),
             zeros: [*numbers.pick(&zeros), *numbers.pick(&zeros)],
-            output: *numbers.pick(&[DType::I32, DType::U8, DType::F32]),
+            end: End::random(&mut numbers),
         };
         product(&case, seed);
     }
@@ -129,7 +219,7 @@ struct Convolved {
     pad: u64,
     dtypes: [DType; 2],
     zeros: [Option<bool>; 2],
-    output: DType,
+    end: End,
 }
 
 fn convolution(c: &Convolved, seed: u64) {
@@ -140,10 +230,9 @@ fn convolution(c: &Convolved, seed: u64) {
         TensorType::new(c.dtypes[1], [c.groups, c.filters, c.channels, c.kernel[0], c.kernel[1]]),
         TensorType::new(c.dtypes[0], []),
         TensorType::new(c.dtypes[1], filters),
-        TensorType::new(DType::I32, [c.filters]),
-        TensorType::new(DType::F32, []),
     ];
-    let output = TensorType::new(c.output, [2, c.groups, c.filters, out(0), out(1)]);
+    let inputs = [&inputs[..], &c.end.inputs(c.filters)].concat();
+    let output = TensorType::new(c.end.output, [2, c.groups, c.filters, out(0), out(1)]);
     let mut b = Builder::new("conv", &inputs, &output);
     let nothing = b.i32(0);
     let o = b.indices();
@@ -164,7 +253,7 @@ fn convolution(c: &Convolved, seed: u64) {
         let product = b.mul(image, weight);
         vec![b.add(sum[0], product)]
     });
-    let value = end(&mut b, sum[0], c.output, o[2].clone());
+    let value = c.end.of(&mut b, sum[0], &o[2]);
     let definition = b.finish(value).unwrap();
     // Not if a kernel reaches far beyond the image: that would have to be written around it.
     assert_eq!(is_contraction(&definition), c.dilation < 1 << 30, "{definition}");
@@ -186,7 +275,7 @@ fn kernels_that_reach_far_take_no_memory() {
                 pad,
                 dtypes: BYTES,
                 zeros: [Some(false), None],
-                output: DType::U8,
+                end: End::random(&mut Numbers(1)),
             },
             1,
         );
@@ -196,7 +285,7 @@ fn kernels_that_reach_far_take_no_memory() {
 #[test]
 fn convolutions() {
     let mut numbers = Numbers(2);
-    for seed in 0..60 {
+    for seed in 0..150 {
         let zeros = [None, Some(false), Some(true)];
         let (channels, filters) = *numbers.pick(&[(1, 1), (3, 8), (4, 5), (7, 40), (16, 20), (1, 9)]);
         let kernel = [*numbers.pick(&[1, 2, 3]), *numbers.pick(&[1, 3, 5])];
@@ -204,14 +293,14 @@ fn convolutions() {
             groups: *numbers.pick(&[1, 1, 2, 5]),
             channels,
             filters,
-            size: *numbers.pick(&[[9, 9], [6, 33], [12, 5]]),
+            size: *numbers.pick(&[[9, 9], [6, 33], [12, 5], [3, 5]]),
             kernel,
             stride: *numbers.pick(&[1, 1, 2]),
             dilation: 1,
             pad: *numbers.pick(&[0, 1, 2]),
             dtypes: [*numbers.pick(&BYTES), *numbers.pick(&BYTES)],
             zeros: [*numbers.pick(&zeros), *numbers.pick(&zeros)],
-            output: *numbers.pick(&[DType::I32, DType::U8, DType::F32]),
+            end: End::random(&mut numbers),
         };
         convolution(&case, seed);
     }

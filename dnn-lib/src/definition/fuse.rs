@@ -3,7 +3,7 @@
 use super::affine::{Affine, Axis, Coordinate};
 use super::{Definition, Load, Source, Stage, Step};
 use crate::layout::strides;
-use crate::scalar::{Type, Value};
+use crate::scalar::{BinaryOp, Const, Expr, Type, Value};
 use crate::tensor::DType;
 
 impl Definition {
@@ -20,7 +20,7 @@ impl Definition {
         let same = seen.dtype == self.output.dtype && seen.elements() == self.output.elements();
         let [stage] = &consumer.stages[..] else { return None };
         if !same
-            || !keeps_bits(seen.dtype)
+            || !(keeps_bits(seen.dtype) || self.fits())
             || !consumer.row.is_empty()
             || !consumer.at_own_place(stage, input)
         {
@@ -41,6 +41,67 @@ impl Definition {
         fused.inputs.extend(others.map(|(_, ty)| ty.clone()));
         fused.check().ok()?;
         Some(fused)
+    }
+
+    /// The same with all that reads input number `twin` reading `input` instead, which is of the same type and has
+    /// the same elements. Inputs after it move up.
+    pub fn with_twin(&self, input: usize, twin: usize) -> Option<Self> {
+        if input >= twin || self.inputs.get(input)? != self.inputs.get(twin)? {
+            return None;
+        }
+        let mut joined = self.clone();
+        joined.inputs.remove(twin);
+        for stage in &mut joined.stages {
+            each_load(&mut stage.steps, &mut |load| {
+                if let Source::Input(number) = &mut load.from {
+                    let place = *number as usize;
+                    *number = if place == twin { input as u32 } else { *number - u32::from(place > twin) };
+                }
+            });
+        }
+        Some(joined)
+    }
+
+    /// Whether every element is an integer that is one of the output's type, because it is quantized: at least
+    /// `least - zero` and at most `most - zero`, plus zero, or without zero at all.
+    fn fits(&self) -> bool {
+        let steps = &self.last().steps;
+        let expr = |value: Value| {
+            steps.iter().find_map(|step| match step {
+                Step::Let(own, expr) if *own == value => Some(*expr),
+                _ => None,
+            })
+        };
+        let constant = |value: Value| match expr(value) {
+            Some(Expr::Const(Const::I32(number))) => Some(number),
+            _ => None,
+        };
+        // Zero is so small that no difference overflows.
+        let is_small = |zero: Value| {
+            steps.iter().any(|step| match step {
+                Step::Load(own, Load { from: Source::Input(input), otherwise: None, .. }) => {
+                    *own == zero && range(self.inputs[*input as usize].dtype).is_some()
+                }
+                _ => false,
+            })
+        };
+        let (limited, zero) = match expr(self.last().value) {
+            Some(Expr::Binary(BinaryOp::Add, limited, zero)) if is_small(zero) => (expr(limited), Some(zero)),
+            limited => (limited, None),
+        };
+        let bound = |value: Value| match (expr(value), zero) {
+            (Some(Expr::Binary(BinaryOp::Sub, bound, of)), Some(zero)) if of == zero => constant(bound),
+            (_, None) => constant(value),
+            _ => None,
+        };
+        let Some(Expr::Binary(BinaryOp::Min, above, most)) = limited else { return false };
+        let Some(Expr::Binary(BinaryOp::Max, _, least)) = expr(above) else { return false };
+        let (Some(least), Some(most), Some((first, last))) =
+            (bound(least), bound(most), range(self.output.dtype))
+        else {
+            return false;
+        };
+        first <= least && least <= most && most <= last
     }
 
     /// Whether a stage loads an input only at the place that its element has in the output.
@@ -68,8 +129,30 @@ impl Definition {
 }
 
 /// Whether a value that is stored and loaded again is the same value. For floats that takes one NaN.
-pub(crate) fn keeps_bits(dtype: DType) -> bool {
+pub fn keeps_bits(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::F64 | DType::I32 | DType::U32 | DType::I64 | DType::U64)
+}
+
+/// The least and the largest integer of a type of small ones.
+fn range(dtype: DType) -> Option<(i32, i32)> {
+    match dtype {
+        DType::U8 => Some((0, 0xff)),
+        DType::I8 => Some((-0x80, 0x7f)),
+        DType::U16 => Some((0, 0xffff)),
+        DType::I16 => Some((-0x8000, 0x7fff)),
+        _ => None,
+    }
+}
+
+/// Calls a function for each load.
+fn each_load(steps: &mut [Step], f: &mut impl FnMut(&mut Load)) {
+    for step in steps {
+        match step {
+            Step::Load(_, load) => f(load),
+            Step::Reduce(reduction) => each_load(&mut reduction.body, f),
+            _ => {}
+        }
+    }
 }
 
 fn affine(coordinate: &Coordinate) -> Option<Affine> {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use dnn_lib::definition::Step;
+use dnn_lib::definition::{Definition, Step, keeps_bits};
 use dnn_lib::tensor::{DType, TensorType};
 
 use crate::lower::{Computed, Lowered};
@@ -38,15 +38,11 @@ pub fn fuse(graph: &Graph, mut lowered: Lowered) -> Lowered {
             let (first, between) = nodes[before..].split_first()?;
             stays(graph, &lowered, first.as_ref()?, between, &fused).then_some((before, fused))
         }) {
-            if let Some(first) = &nodes[before] {
-                let read = &mut reads[first.output.index()];
-                *read -= 1;
-                // Others compute it again, from what this one read, too.
-                if *read == 0 {
-                    nodes[before] = None;
-                } else {
-                    first.inputs.iter().for_each(|id| reads[id.index()] += 1);
-                }
+            node.inputs.iter().for_each(|id| reads[id.index()] -= 1);
+            fused.inputs.iter().for_each(|id| reads[id.index()] += 1);
+            // Otherwise others compute it again.
+            if let Some(first) = nodes[before].take_if(|first| reads[first.output.index()] == 0) {
+                first.inputs.iter().for_each(|id| reads[id.index()] -= 1);
             }
             node = fused;
         }
@@ -142,14 +138,25 @@ fn join(first: &Computed, second: &Computed, input: usize) -> Option<Computed> {
     let together = first.phase == second.phase && first.guards == second.guards;
     let name = |a: &str, b: &str| format!("{a}+{b}");
     let operator = name(&first.operator, &second.operator);
-    let small = operator.matches('+').count() < MOST_NODES
-        && first.inputs.len() + second.inputs.len() - 1 <= MOST_INPUTS;
-    let definition = (together && small).then(|| first.definition.then(&second.definition, input))??;
+    let few = operator.matches('+').count() < MOST_NODES;
+    let mut definition = (together && few).then(|| first.definition.then(&second.definition, input))??;
     let others = second.inputs.iter().enumerate().filter(|&(index, _)| index != input);
-    let inputs: Vec<TensorId> = first.inputs.iter().chain(others.map(|(_, id)| id)).copied().collect();
-    let quick = definition.last().steps.len() <= MOST_STEPS
+    let mut inputs: Vec<TensorId> = first.inputs.iter().chain(others.map(|(_, id)| id)).copied().collect();
+    // What both read is read by one input.
+    let twins = |inputs: &[TensorId], definition: &Definition| {
+        let pairs = (1..inputs.len()).flat_map(|twin| (0..twin).map(move |input| (input, twin)));
+        let mut same = pairs.filter(|&(input, twin)| inputs[input] == inputs[twin]);
+        same.find_map(|(input, twin)| Some((twin, definition.with_twin(input, twin)?)))
+    };
+    while let Some((twin, joined)) = twins(&inputs, &definition) {
+        inputs.remove(twin);
+        definition = joined;
+    }
+    let joins = inputs.len() <= MOST_INPUTS
+        && definition.last().steps.len() <= MOST_STEPS
+        && (keeps_bits(first.definition.output.dtype) || is_of_one_byte(&definition))
         && dnn_lib::schedule::keeps_pace(&first.definition, &definition);
-    quick.then(|| Computed {
+    joins.then(|| Computed {
         name: name(&first.name, &second.name),
         operator,
         definition,
@@ -159,4 +166,17 @@ fn join(first: &Computed, second: &Computed, input: usize) -> Option<Computed> {
         phase: second.phase,
         copy: false,
     })
+}
+
+/// Whether all elements are bytes, and depend on one byte of the same tensor each, and else on what is the same for
+/// many: this computer looks them up. Other bytes are better stored: what follows a product would no longer be as
+/// simple.
+fn is_of_one_byte(definition: &Definition) -> bool {
+    let size = definition.output.elements();
+    let mut large = definition.inputs.iter().filter(|ty| ty.elements() == size);
+    let is_byte = |ty: &TensorType| matches!(ty.dtype, DType::U8 | DType::I8);
+    let alone = large.next().is_some_and(is_byte) && large.next().is_none();
+    is_byte(&definition.output)
+        && alone
+        && definition.last().steps.iter().all(|step| !matches!(step, Step::Reduce(_)))
 }

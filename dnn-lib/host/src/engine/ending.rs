@@ -1,11 +1,12 @@
 //! Formulas over sums that are so simple that micro-kernels compute them in registers: inputs are added to a
 //! sum, and what isn't positive may become 0 at last.
 
-use dnn_lib::definition::{Coordinate, Definition, Load, Source, Step};
-use dnn_lib::scalar::{BinaryOp, Comparison, Const, Expr, Type, Value};
+use dnn_lib::definition::{Definition, Load, Source};
+use dnn_lib::scalar::{BinaryOp, Expr, Type, Value};
 use dnn_lib::tensor::DType;
 
 use super::axes::Linear;
+use super::formula::Formula;
 use crate::contraction::{Element, Finish, MOST_ADDENDS, Matrix};
 
 /// Such a formula.
@@ -50,8 +51,9 @@ impl Ending {
         addend: impl Fn(&Load) -> Option<Addend>,
     ) -> Option<Self> {
         let stage = definition.stages.first()?;
-        let chain = Chain { definition, steps: &stage.steps, sum };
-        let (uncut, cut) = match chain.uncut(stage.value) {
+        let formula = Formula { definition, steps: &stage.steps };
+        let chain = Chain { formula, sum };
+        let (uncut, cut) = match formula.uncut(stage.value) {
             Some(value) => (value, true),
             None => (stage.value, false),
         };
@@ -107,36 +109,17 @@ fn stride(place: &Linear, axes: &[(usize, u64)]) -> Option<usize> {
 
 /// The steps from a sum to the output.
 struct Chain<'a> {
-    definition: &'a Definition,
-    steps: &'a [Step],
+    formula: Formula<'a>,
     sum: Value,
 }
 
 impl<'a> Chain<'a> {
-    fn expr(&self, value: Value) -> Option<&'a Expr> {
-        self.steps.iter().find_map(|step| match step {
-            Step::Let(own, expr) if *own == value => Some(expr),
-            _ => None,
-        })
-    }
-
-    fn is_zero(&self, value: Value) -> bool {
-        matches!(self.expr(value), Some(Expr::Const(Const::F32(0) | Const::F64(0))))
-    }
-
-    /// The value that a value is if it is positive or a NaN, where it is 0 otherwise.
-    fn uncut(&self, value: Value) -> Option<Value> {
-        let Expr::Select { condition, then, otherwise } = *self.expr(value)? else { return None };
-        let Expr::Compare(Comparison::Le, a, b) = *self.expr(condition)? else { return None };
-        (self.is_zero(then) && self.is_zero(b) && a == otherwise).then_some(otherwise)
-    }
-
     /// What is added to the sum to get a value, in this order.
     fn loads(&self, value: Value) -> Option<Vec<&'a Load>> {
         if value == self.sum {
             return Some(Vec::new());
         }
-        let Expr::Binary(BinaryOp::Add, a, b) = *self.expr(value)? else { return None };
+        let Expr::Binary(BinaryOp::Add, a, b) = *self.formula.expr(value)? else { return None };
         let (before, load) = match (self.load(a), self.load(b)) {
             (None, Some(load)) => (a, load),
             (Some(load), None) => (b, load),
@@ -147,15 +130,11 @@ impl<'a> Chain<'a> {
         (loads.len() <= MOST_ADDENDS).then_some(loads)
     }
 
-    /// The load of an input's element that a value is.
+    /// The load of an input's element that a value is, of the type of the sum.
     fn load(&self, value: Value) -> Option<&'a Load> {
-        let load = self.steps.iter().find_map(|step| match step {
-            Step::Load(own, load) if *own == value => Some(load),
-            _ => None,
-        })?;
-        let dtype = if self.definition.ty(self.sum) == Type::F64 { DType::F64 } else { DType::F32 };
-        let known = matches!(load.from, Source::Input(input) if self.definition.inputs[input as usize].dtype == dtype);
-        let affine = load.at.iter().all(|coordinate| matches!(coordinate, Coordinate::Affine(_)));
-        (known && affine && load.otherwise.is_none()).then_some(load)
+        let definition = self.formula.definition;
+        let dtype = if definition.ty(self.sum) == Type::F64 { DType::F64 } else { DType::F32 };
+        let (load, input) = self.formula.load(value)?;
+        (definition.inputs[input as usize].dtype == dtype).then_some(load)
     }
 }

@@ -98,7 +98,7 @@ pub(super) unsafe fn each_one<L: Lanewise>(count: usize, to: *mut u8, lanes: &L)
 /// There are so many there, initialised and aligned, and nothing writes to them meanwhile.
 #[expect(unsafe_code, reason = "lanes are in untyped memory")]
 #[inline(always)]
-unsafe fn lanes<T: Copy, const COUNT: usize>(from: *const u8, at: usize) -> [T; COUNT] {
+pub(super) unsafe fn lanes<T: Copy, const COUNT: usize>(from: *const u8, at: usize) -> [T; COUNT] {
     // SAFETY: That of the caller.
     unsafe { from.cast::<T>().add(at).cast::<[T; COUNT]>().read() }
 }

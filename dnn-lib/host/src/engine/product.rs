@@ -6,6 +6,7 @@ mod image;
 mod integers;
 mod matrices;
 mod recognize;
+mod scaling;
 
 use std::any::Any;
 use std::ops::Range;
@@ -22,7 +23,7 @@ use crate::Isa;
 use crate::contraction::{self, Convolution, Element, Matrix, Panels, Quad};
 use epilogue::Epilogue;
 use image::Image;
-use integers::Integers;
+use integers::{Ends, Integers};
 use matrices::{Factors, Matrices};
 use recognize::{image, input, matrices, sum};
 
@@ -124,11 +125,13 @@ impl Product {
             product.ending = Ending::new(definition, sum.reduction.results[0], addend);
         }
         if let Some(formula) = formula.filter(|_| product.ending.is_none()) {
-            product.epilogue = Some(translate(&formula)?);
             if sum.element == Type::I32 {
                 let bytes = definition.output.elements()?.checked_mul(size_of::<Quad>() as u64)?;
                 product.sums =
                     usize::try_from(bytes).ok().filter(|&bytes| bytes <= super::MOST_SCRATCH / 2)?;
+            }
+            if !product.integers.as_ref().is_some_and(Integers::scales) {
+                product.epilogue = Some(translate(&formula)?);
             }
         }
         Some(product)
@@ -281,10 +284,8 @@ impl Product {
     ) -> Result<(), contraction::Error> {
         let Some(integers) = &self.integers else { return Ok(()) };
         // Behind the epilogue's own memory, which ends at a line of the cache, or where the output is.
-        let sums = match &self.epilogue {
-            Some(program) => memory.wrapping_add(program.scratch),
-            None => output,
-        };
+        let own = self.epilogue.as_ref().map_or(0, |program| program.scratch);
+        let sums = if self.sums > 0 { memory.wrapping_add(own) } else { output };
         let mut all = inputs.to_vec();
         all.push(sums.cast_const());
         // SAFETY: That of the caller. Sums are in memory of their own, of which `scratch` has told.
@@ -294,11 +295,12 @@ impl Product {
             .map(|program| unsafe { (program, Machine::new(program, isa, &all, output, memory)) });
         let count = self.epilogue.as_ref().map_or(0, |program| program.axes.sizes.len());
         let ranges = vec![0..1; count];
-        let mut epilogue = Epilogue { ending: None, inputs, machine, sums: sums.cast::<Quad>(), ranges };
+        let epilogue = Epilogue { ending: None, inputs, machine, sums: sums.cast::<Quad>(), ranges };
+        let mut ends = Ends { level: isa.level(), epilogue, output };
         let packed = self.packed.as_ref().and_then(|packed| packed.downcast_ref::<integers::Packed>());
         let factors = [inputs[self.left], inputs[self.right]];
         // SAFETY: That of the caller.
-        unsafe { integers.run(isa, &self.form, factors, packed, &mut epilogue, part) }
+        unsafe { integers.run(isa, &self.form, factors, packed, &mut ends, part) }
     }
 }
 

@@ -191,7 +191,7 @@ fn dequantize(x: i32, zero: u32, scale: u32) -> u32 {
 
 /// The bits of a quantized number that was divided by its scale.
 #[inline(always)]
-fn quantize(x: f32, zero: u32, [least, most]: [i32; 2]) -> u32 {
+pub(super) fn quantize(x: f32, zero: u32, [least, most]: [i32; 2]) -> u32 {
     let zero = zero.cast_signed();
     let x = to_i32(x.round_ties_even());
     let x = x.max(least.wrapping_sub(zero)).min(most.wrapping_sub(zero));

@@ -31,8 +31,14 @@ impl<'a, E: Element> Epilogue<'a, E> {
         unsafe { ending.finish(self.inputs, indices, size) }
     }
 
+    /// How many elements the first one of some sums is from the first one of all.
+    pub(super) fn place(&self, sums: &mut Output<'_, E>) -> usize {
+        (sums.start().addr() - self.sums.addr()) / size_of::<E>()
+    }
+
     /// Finishes some sums.
     pub(super) fn run(&mut self, mut sums: Output<'_, E>) {
+        let first = self.place(&mut sums);
         let Some((program, machine)) = &mut self.machine else { return };
         let (mut rows, stride, mut columns) = (sums.rows().len(), sums.stride(), sums.columns().len());
         if rows == 0 || columns == 0 {
@@ -41,11 +47,9 @@ impl<'a, E: Element> Epilogue<'a, E> {
         if columns == stride {
             (rows, columns) = (1, rows * columns);
         }
-        let start = sums.start();
-        let first = (start.addr() - self.sums.addr()) / size_of::<E>();
         if !E::ARE_BYTES {
             // The output begins so far before these sums.
-            machine.move_to(start.wrapping_sub(first).cast());
+            machine.move_to(sums.start().wrapping_sub(first).cast());
         }
         let mut row = 0;
         while row < rows {

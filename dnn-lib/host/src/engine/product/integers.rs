@@ -16,6 +16,7 @@ use super::epilogue::Epilogue;
 use super::image::Image;
 use super::matrices::{Matrices, each_index};
 use super::recognize::{Sum, input};
+use super::scaling::{Scaled, Scaling};
 use crate::Isa;
 use crate::contraction::{
     Convolution, Error, Finish, Geometry, MOST_ADDENDS, Matrix, Output, Panels, Quad, multiply,
@@ -23,6 +24,7 @@ use crate::contraction::{
 };
 use crate::engine::axes::single;
 use crate::engine::ending::Addend;
+use crate::isa::Level;
 
 /// The factors and zero points of a sum of products of bytes, by the steps of a reduction.
 pub(super) fn factors<'a>(
@@ -60,9 +62,13 @@ pub(super) fn factors<'a>(
     (definition.ty(carried) == Type::I32).then_some([factor(x)?, factor(y)?])
 }
 
-/// The left factor and the right one.
 #[derive(Debug)]
-pub(super) struct Integers([Factor; 2]);
+pub(super) struct Integers {
+    /// The left one and the right one.
+    factors: [Factor; 2],
+    /// The formula over the sums, if they aren't the output and it is one of those that are computed in one pass.
+    scaling: Option<Scaling>,
+}
 
 #[derive(Debug)]
 struct Factor {
@@ -97,7 +103,14 @@ impl Integers {
             };
             Some(Factor { is_left, is_signed, zero: Some((zero, apart)) })
         };
-        Some(Self([factor(0)?, factor(1)?]))
+        let addend = |load: &Load| form.addend(definition, load);
+        let scaling = Scaling::new(definition, sum.reduction.results[0], addend);
+        Some(Self { factors: [factor(0)?, factor(1)?], scaling })
+    }
+
+    /// Whether it finishes its sums itself, if they aren't the output.
+    pub(super) fn scales(&self) -> bool {
+        self.scaling.is_some()
     }
 }
 
@@ -199,6 +212,28 @@ impl Rest {
             *to = Some(Matrix::new(quads, [rows, columns], *strides)?);
         }
         Finish::new(addends, false)
+    }
+}
+
+/// What finishes sums.
+pub(super) struct Ends<'a> {
+    pub(super) level: Level,
+    /// For formulas that aren't computed in one pass.
+    pub(super) epilogue: Epilogue<'a, Quad>,
+    pub(super) output: *mut u8,
+}
+
+impl Ends<'_> {
+    /// Finishes some sums.
+    fn run(&mut self, scaled: Option<&Scaled<'_>>, mut sums: Output<'_, Quad>) {
+        let Some(scaled) = scaled else { return self.epilogue.run(sums) };
+        let to = self.output.wrapping_add(self.epilogue.place(&mut sums) * scaled.bytes());
+        #[expect(unsafe_code, reason = "tensors are in raw memory")]
+        // SAFETY: these results belong to sums of the box, so nothing else accesses them, and the output is apart from
+        // the sums.
+        unsafe {
+            scaled.run(self.level, sums, to);
+        }
     }
 }
 
@@ -313,7 +348,7 @@ pub(super) enum Packed {
 impl Integers {
     /// Packs the right factor. It must have all elements.
     pub(super) fn pack(&self, isa: Isa, form: &Form, bytes: &[u8]) -> Result<Packed, Error> {
-        let turn = self.0[1].turn();
+        let turn = self.factors[1].turn();
         match form {
             Form::Image(image) => Ok(Packed::Convolution(Box::new(image.filters_of(isa, bytes, turn)?))),
             Form::Matrices(matrices) => {
@@ -335,6 +370,24 @@ impl Integers {
         }
     }
 
+    /// The formula for a matrix of sums, with its numbers.
+    ///
+    /// # Safety
+    ///
+    /// That of [`Scaling::at`].
+    #[expect(unsafe_code, reason = "tensors are in raw memory")]
+    unsafe fn scaled(
+        &self,
+        ends: &Ends<'_>,
+        indices: &[i64],
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) -> Option<Scaled<'_>> {
+        let scaling = self.scaling.as_ref()?;
+        // SAFETY: That of the caller.
+        Some(unsafe { scaling.at(ends.epilogue.inputs, indices, rows, columns) })
+    }
+
     /// Computes a box of sums.
     ///
     /// # Safety
@@ -347,7 +400,7 @@ impl Integers {
         form: &Form,
         factors: [*const u8; 2],
         packed: Option<&Packed>,
-        epilogue: &mut Epilogue<'_, Quad>,
+        ends: &mut Ends<'_>,
         part: &[Range<u64>],
     ) -> Result<(), Error> {
         let mut result = Ok(());
@@ -359,7 +412,7 @@ impl Integers {
                 };
                 matrices.axes.joined(part, &mut |ranges| {
                     // SAFETY: That of the caller.
-                    let done = unsafe { self.matrices(isa, matrices, factors, packed, epilogue, ranges) };
+                    let done = unsafe { self.matrices(isa, matrices, factors, packed, ends, ranges) };
                     result = result.clone().and(done);
                 });
             }
@@ -371,12 +424,12 @@ impl Integers {
                         // SAFETY: That of the caller; `image_of` has seen that the weights have this size.
                         let weights =
                             unsafe { std::slice::from_raw_parts(factors[1], image.geometry.weights()) };
-                        made = Box::new(image.filters_of(isa, weights, self.0[1].turn())?);
+                        made = Box::new(image.filters_of(isa, weights, self.factors[1].turn())?);
                         &made
                     }
                 };
                 // SAFETY: That of the caller.
-                result = unsafe { self.image(image, filters, factors[0], epilogue, part) };
+                result = unsafe { self.image(image, filters, factors[0], ends, part) };
             }
         }
         result
@@ -392,7 +445,7 @@ impl Integers {
         matrices: &Matrices,
         factors: [*const u8; 2],
         packed: Option<&[(Panels<Quad>, Vec<i32>)]>,
-        epilogue: &mut Epilogue<'_, Quad>,
+        ends: &mut Ends<'_>,
         ranges: &[Range<u64>],
     ) -> Result<(), Error> {
         let along = |axis: Option<usize>| {
@@ -407,7 +460,7 @@ impl Integers {
             let bytes = |side: usize, place: i64, size: [usize; 2], strides: [usize; 2]| unsafe {
                 let length = (size[0] - 1) * strides[0] + (size[1] - 1) * strides[1] + 1;
                 let bytes = std::slice::from_raw_parts(factors[side].add(place as usize), length);
-                Bytes { bytes, strides, turn: self.0[side].turn() }
+                Bytes { bytes, strides, turn: self.factors[side].turn() }
             };
             let left = bytes(0, matrices.left.at(indices), [height, depth], matrices.left_strides);
             let (left, left_sums) = left.left(rows.clone(), depth);
@@ -415,7 +468,7 @@ impl Integers {
             let mut places = indices.to_vec();
             matrices.row.into_iter().for_each(|row| places[row] = rows.start as i64);
             matrices.column.into_iter().for_each(|column| places[column] = columns.start as i64);
-            let start = epilogue.sums.wrapping_offset(matrices.output.at(&places) as isize);
+            let start = ends.epilogue.sums.wrapping_offset(matrices.output.at(&places) as isize);
             // Panels have all columns; without them, only those that are wanted are brought into rows of quads.
             let (window, which) = match packed {
                 Some(_) => (columns.clone(), 0..columns.end),
@@ -424,22 +477,30 @@ impl Integers {
             // SAFETY: Rows and columns are in the box, and nothing else accesses it.
             let out = unsafe { Output::from_raw(start, matrices.row_stride, 0..rows.len(), window) };
             // SAFETY: That of the caller.
-            let zeros = |side: usize, which| unsafe { self.0[side].zeros(epilogue.inputs, indices, which) };
+            let zeros = |side: usize, which| unsafe {
+                self.factors[side].zeros(ends.epilogue.inputs, indices, which)
+            };
             let left_side = Side { zeros: zeros(0, rows.clone()), sums: &left_sums };
             let right_zeros = zeros(1, which.clone());
             let size = [rows.len(), which.len()];
+            // SAFETY: That of the caller.
+            let scaled = unsafe { self.scaled(ends, indices, &rows, &which) };
             if let Some(packed) = packed {
                 let (panels, sums) = &packed[matrices.right_number(indices)];
                 let right_side = Side { zeros: right_zeros, sums };
                 let rest = Rest::new([&left_side, &right_side], size, rows.len().max(1), depth);
-                return multiply(&left, panels, out, &rest.finish()?, &mut |sums| epilogue.run(sums));
+                return multiply(&left, panels, out, &rest.finish()?, &mut |sums| {
+                    ends.run(scaled.as_ref(), sums)
+                });
             }
             let right = bytes(1, matrices.right.at(indices), [depth, width], matrices.right_strides);
             let (right, sums) = right.right(which.clone(), depth);
             let right_side = Side { zeros: right_zeros, sums: &sums };
             let rest = Rest::new([&left_side, &right_side], size, rows.len().max(1), depth);
             let right = Matrix::contiguous(&right, [quads, which.len()])?;
-            multiply_unpacked(isa, &left, &right, out, &rest.finish()?, &mut |sums| epilogue.run(sums))
+            multiply_unpacked(isa, &left, &right, out, &rest.finish()?, &mut |sums| {
+                ends.run(scaled.as_ref(), sums)
+            })
         })
     }
 
@@ -452,7 +513,7 @@ impl Integers {
         image: &Image,
         (convolution, sums): &(Convolution<Quad>, Vec<i32>),
         input: *const u8,
-        epilogue: &mut Epilogue<'_, Quad>,
+        ends: &mut Ends<'_>,
         part: &[Range<u64>],
     ) -> Result<(), Error> {
         if part.iter().any(Range::is_empty) {
@@ -466,10 +527,11 @@ impl Integers {
             // SAFETY: `image_of` has seen that this is a part of the input. Nothing writes to it.
             let bytes = unsafe { std::slice::from_raw_parts(input.add(at), geometry.inputs()) };
             // SAFETY: That of the caller.
-            let zeros = |side: usize| unsafe { self.0[side].zeros(epilogue.inputs, indices, 0..size[0]) };
+            let zeros =
+                |side: usize| unsafe { self.factors[side].zeros(ends.epilogue.inputs, indices, 0..size[0]) };
             let (image_zeros, filter_zeros) = (zeros(0), zeros(1));
             let of_quads = convolution.geometry();
-            let quads = quads_of(geometry, of_quads, bytes, self.0[0].turn(), image_zeros[0] as u8);
+            let quads = quads_of(geometry, of_quads, bytes, self.factors[0].turn(), image_zeros[0] as u8);
             let pixel_sums = match filter_zeros[..] {
                 [0] => Vec::new(),
                 _ => pixel_sums(of_quads, &quads),
@@ -479,15 +541,18 @@ impl Integers {
             let depth = geometry.weights() / geometry.filters;
             let group = geometry.filters / geometry.groups;
             let rest = Rest::new([&filter_side, &pixel_side], size, group, depth);
+            // SAFETY: That of the caller.
+            let scaled = unsafe { self.scaled(ends, indices, &(0..size[0]), &(0..size[1])) };
             let whole = image.output.at(indices) as usize;
             for filters in &filters {
                 for pixels in &pixels {
                     let rows = filters.start as usize..filters.end as usize;
                     let columns = pixels.start as usize..pixels.end as usize;
-                    let start = epilogue.sums.wrapping_add(whole + rows.start * size[1] + columns.start);
+                    let start = ends.epilogue.sums.wrapping_add(whole + rows.start * size[1] + columns.start);
                     // SAFETY: They are in the box, and nothing else accesses it.
                     let out = unsafe { Output::from_raw(start, size[1], rows, columns) };
-                    convolution.run(&quads, out, &rest.finish()?, &mut |sums| epilogue.run(sums))?;
+                    convolution
+                        .run(&quads, out, &rest.finish()?, &mut |sums| ends.run(scaled.as_ref(), sums))?;
                 }
             }
             Ok(())

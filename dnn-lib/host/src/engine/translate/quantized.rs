@@ -1,8 +1,9 @@
 //! Formulas of quantized numbers, each of which is one instruction: between its operations, lanes stay in registers.
 
-use dnn_lib::scalar::{BinaryOp, Const, Conversion, Expr, Type, UnaryOp, Value};
+use dnn_lib::scalar::{BinaryOp, Conversion, Expr, Type, Value};
 
 use super::Translator;
+use crate::engine::formula::quantization;
 use crate::engine::program::{Instr, Slot};
 use crate::engine::vector::Op;
 
@@ -45,32 +46,22 @@ impl Translator<'_> {
         })
     }
 
-    /// A quotient or a product, rounded, at least `least - zero` and at most `most - zero`, plus zero.
+    /// A quotient or a product that is quantized with a zero point.
     fn quantization(&self, expr: &Expr) -> Option<Formula> {
-        let &Expr::Binary(BinaryOp::Add, inside, zero) = expr else { return None };
-        let Expr::Binary(BinaryOp::Min, above, end) = self.alone(inside)? else { return None };
-        let Expr::Binary(BinaryOp::Max, integer, start) = self.alone(above)? else { return None };
-        let Expr::Convert(Conversion::FloatToInt, Type::I32, rounded) = self.alone(integer)? else {
-            return None;
-        };
-        let Expr::Unary(UnaryOp::Round, number) = self.alone(rounded)? else { return None };
-        let bound = |value: Value| match self.alone(value)? {
-            Expr::Binary(BinaryOp::Sub, bound, of) if of == zero => match self.exprs[bound.index()]? {
-                Expr::Const(Const::I32(bound)) => Some(*bound),
-                _ => None,
-            },
-            _ => None,
-        };
-        let (least, most) = (bound(start)?, bound(end)?);
+        let known = |value: Value| self.exprs[value.index()].copied();
+        let found = quantization(expr, &|value| self.alone(value), &known)?;
+        let (zero, number) = (found.zero?, found.number);
         let (divides, x, y) = match self.alone(number)? {
             Expr::Binary(BinaryOp::Div, x, y) => (true, x, y),
             Expr::Binary(BinaryOp::Mul, x, y) => (false, x, y),
             _ => return None,
         };
+        let mut inside = found.inside;
+        inside.push(number);
         (self.definition.ty(x) == Type::F32).then(|| Formula {
-            op: Op::Quantize { least, most, divides },
+            op: Op::Quantize { least: found.least, most: found.most, divides },
             operands: [x, y, zero],
-            inside: vec![inside, above, end, integer, start, rounded, number],
+            inside,
         })
     }
 

@@ -1,7 +1,9 @@
 //! Machines that share work in a database: workers that die in the middle of it, and players that leave it to them.
 
 use crate::cluster::Cluster;
-use crate::common::net::{Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, log, spawn};
+use crate::common::net::{
+    Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, free_port, log, spawn, told, wait_for_health,
+};
 use crate::common::{Folder, NUMBER, STATE, TWICE, stateful};
 use contracts::{B256, Bytes, Position, U256};
 use game::{Clocks, Level, Segment, Side};
@@ -131,7 +133,11 @@ fn workers_may_die_at_any_time_and_every_job_gets_its_one_result() {
 fn a_worker_refuses_what_is_no_job_and_goes_on() {
     let (folder, cluster) = (Folder::new(), Cluster::start());
     let (model, url) = (busy(&folder), cluster.url());
-    let _worker = spawn(&folder, None, &["work", "net.opml", "--database", &url, "--log-format", "json"]);
+    let port = free_port();
+    let port_text = port.to_string();
+    let args = ["--database", &url, "--log-format", "json", "--lease", "2", "--metrics", &port_text];
+    let _worker = spawn(&folder, None, &[&["work", "net.opml"][..], &args].concat());
+    assert!(wait_for_health(port, 200, &folder).contains(r#"{"reasons":[],"status":"ok"}"#));
     let queue = Arc::new(chain::Queue::open(&url, Duration::from_secs(1)).expect("a database"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let start = |parcel: Parcel| {
@@ -161,6 +167,9 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         let error = runtime.block_on(error).expect("no panic").expect_err(says).to_string();
         assert!(error.contains(says), "{error}, not {says}");
     }
+    // Whoever watches over it learns that.
+    let red = wait_for_health(port, 503, &folder);
+    assert!(red.contains("job: net: ") && red.contains(" jobs in a row failed: "), "{red}");
     // What is no parcel at all, under its right name and a wrong one.
     let id = &model.id().to_string()[2..];
     for name in ["'0x' || encode(sha256('junk'), 'hex')", "''", "repeat('x', 2000)"] {
@@ -170,6 +179,7 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         ));
     }
     let right = try_(&good).expect("a result");
+    wait_for_health(port, 200, &folder);
     assert_eq!(
         right,
         Inference::new(Arc::clone(&model), 0, inputs(9), None, None).run(&Task::Result).expect("it")
@@ -181,6 +191,18 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         assert!(error.contains("damaged"), "{error}");
         assert_eq!(try_(&good).expect("a result"), right);
     }
+    // The database is away for longer than the worker would keep a job.
+    cluster.stop();
+    let red = wait_for_health(port, 503, &folder);
+    assert!(red.contains("database: no answer for ") && red.contains("reach"), "{red}");
+    cluster.resume();
+    wait_for_health(port, 200, &folder);
+    let metrics = told(port, "/metrics").expect("metrics");
+    // Each bad result was computed again.
+    for line in [r#"opml_jobs_total{outcome="done"} 4"#, r#"{outcome="failed"} 13"#, "opml_running_jobs 0"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(metrics.contains("opml_waiting_jobs 0") && metrics.contains("opml_database_errors_total "));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! An image that was checked at an earlier start, and whose file is still the same, may run at once. It is
 //! checked again all the same, since a disk can lose bits without a trace.
 
+use crate::health::Health;
 use crate::model::LoadedModel;
 use crate::player::PlayerError;
 use chain::{Store, StoreError};
@@ -52,6 +53,8 @@ pub(crate) struct Checks {
     /// What the store has still to be told: the stamps of sound images, and none for damaged ones.
     unwritten: Vec<(B256, Option<Stamp>)>,
     reported: Instant,
+    /// Who is told of damaged images; nobody at first.
+    health: Arc<Health>,
 }
 
 impl Checks {
@@ -82,7 +85,13 @@ impl Checks {
             let (model, done, verdict) = (Arc::clone(model), AtomicU64::new(0), OnceLock::new());
             running.insert(id, Arc::new(Check { model, trusted, done, verdict }));
         }
-        Ok(Self { store, running, unwritten: Vec::new(), reported: Instant::now() })
+        let (unwritten, health) = Default::default();
+        Ok(Self { store, running, unwritten, reported: Instant::now(), health })
+    }
+
+    /// The same checks, which tell a health of damaged images.
+    pub(crate) fn told_to(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
     }
 
     /// Whether a model may run.
@@ -103,6 +112,7 @@ impl Checks {
                         tracing::error!(model, "what was answered about it since the start may be wrong");
                     }
                     metrics::counter!("opml_damaged_images_total").increment(1);
+                    self.health.check(model, Some(error.to_string()));
                     models.remove(&id);
                     self.unwritten.push((id, None));
                 }
@@ -213,6 +223,14 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(setting.checked(), [false, true, false]);
         }
+        let (_, mut models, checks) = setting.start();
+        let health = Arc::new(Health::of_worker(600));
+        let mut checks = checks.told_to(Arc::clone(&health));
+        assert_eq!(health.report().status, "ok");
+        checks.running.values().for_each(|check| check.run());
+        checks.follow(&mut models).expect("a store");
+        let reasons = health.report().reasons;
+        assert!(reasons.len() == 1 && reasons[0].starts_with("check: "), "{reasons:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! How a player is, for whoever watches over it.
+//! How a player or a worker is, for whoever watches over it.
 //!
-//! The player notes what it sees in a [`Health`], and the endpoint `/health` asks it for a [`Report`]. Both have the
-//! same one, and the report is made when it is asked for: a player that hangs notes nothing more, and is red by that.
+//! It notes what it sees in a [`Health`], and the endpoint `/health` asks it for a [`Report`]. Both have the same one,
+//! and the report is made when it is asked for: a player that hangs notes nothing more, and is red by that.
 
 use contracts::U256;
 use serde::Serialize;
@@ -12,10 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// How old the last block that was looked at may be, in seconds, if the clock allows for it.
 const OLD: u64 = 120;
 
-/// How many polls in a row fail before that is a reason to act. Nodes fail now and then.
+/// How many polls in a row fail, or jobs about a model, before that is a reason to act. Nodes fail now and then.
 const MANY: u64 = 3;
 
-/// What a player knows about itself.
+/// What a player or a worker knows about itself.
 #[derive(Debug, Default)]
 pub struct Health(Mutex<State>);
 
@@ -35,6 +35,10 @@ struct State {
     money: BTreeMap<String, String>,
     /// By the name of the model.
     checks: BTreeMap<String, String>,
+    /// Of a worker, which has no chain to follow.
+    database: Option<Silence>,
+    /// Why the last job failed, and how many failed in a row, by the name of the model.
+    jobs: BTreeMap<String, (u64, String)>,
     store: Option<String>,
     kept: Vec<(&'static str, usize)>,
 }
@@ -49,7 +53,25 @@ struct Waiting {
     still: bool,
 }
 
-/// A player's health at a time.
+/// How long nothing was heard of the database that a worker depends on.
+#[derive(Debug, Default)]
+struct Silence {
+    /// For how many seconds it may last: then others get the worker's jobs.
+    most: u64,
+    since: u64,
+    /// Why it lasts, if the database has said so.
+    reason: Option<String>,
+}
+
+impl Silence {
+    fn too_long(&self, now: u64) -> Option<String> {
+        let lasts = now.saturating_sub(self.since);
+        let reason = self.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        (lasts > self.most).then(|| format!("database: no answer for {lasts} s{reason}"))
+    }
+}
+
+/// A health at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// `ok` or `red`.
@@ -57,10 +79,13 @@ pub struct Report {
     /// Why it is red: each reason begins with a word that stays the same.
     pub reasons: Vec<String>,
     /// The last block that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<u64>,
     /// How long ago that block was made, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head_age: Option<u64>,
     /// The seconds to the nearest deadline of a game that waits for this player.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest_deadline: Option<u64>,
 }
 
@@ -73,6 +98,32 @@ impl Report {
 }
 
 impl Health {
+    /// The health of a worker. It must hear from the database at least once in so many seconds.
+    #[must_use]
+    pub fn of_worker(most: u64) -> Self {
+        let database = Some(Silence { most, since: now(), reason: None });
+        Self(Mutex::new(State { database, ..State::default() }))
+    }
+
+    /// The database has answered a worker, or failed for this reason.
+    pub fn heard(&self, failure: Option<String>) {
+        if let Some(silence) = &mut self.state().database {
+            if failure.is_none() {
+                silence.since = now();
+            }
+            silence.reason = failure;
+        }
+    }
+
+    /// A job about a model was done, or failed for this reason.
+    pub fn worked(&self, model: impl ToString, failure: Option<String>) {
+        let jobs = &mut self.state().jobs;
+        match failure {
+            Some(reason) => count(jobs.entry(model.to_string()).or_default(), reason),
+            None => drop(jobs.remove(&model.to_string())),
+        }
+    }
+
     /// The time that a player has for all its moves in a game, in seconds.
     pub fn clock(&self, seconds: u64) {
         metrics::gauge!("opml_clock_seconds").set(seconds as f64);
@@ -90,9 +141,7 @@ impl Health {
 
     /// A poll failed.
     pub fn poll_failed(&self, reason: impl ToString) {
-        let mut state = self.state();
-        let before = state.failed.as_ref().map_or(0, |(count, _)| *count);
-        state.failed = Some((before.saturating_add(1), reason.to_string()));
+        count(self.state().failed.get_or_insert_default(), reason.to_string());
     }
 
     /// The nearest deadline of a game in which it is the player's turn, in seconds since 1970; `None` if it has no turn.
@@ -154,6 +203,7 @@ impl Health {
         // A player whose clock is short needs younger blocks.
         let old = if state.clock == 0 { OLD } else { OLD.min(state.clock / 3).max(10) };
         match age {
+            _ if state.database.is_some() => {}
             None => reasons.push("head: no block was looked at yet".to_owned()),
             Some(age) if age > old => {
                 reasons.push(format!("head: the last block is {age} s old, not {old} s at most"))
@@ -167,6 +217,12 @@ impl Health {
         if let Some((count, reason)) = state.failed.as_ref().filter(|(count, _)| *count >= MANY) {
             reasons.push(format!("poll: {count} polls in a row failed: {reason}"));
         }
+        reasons.extend(state.database.iter().filter_map(|silence| silence.too_long(now)));
+        reasons.extend(
+            state.jobs.iter().filter(|(_, (count, _))| *count >= MANY).map(|(model, (count, reason))| {
+                format!("job: {model}: {count} jobs in a row failed: {reason}")
+            }),
+        );
         reasons.extend(state.store.iter().map(|reason| format!("store: {reason}")));
         reasons.extend(state.money.iter().map(|(what, reason)| format!("money: {what}: {reason}")));
         reasons.extend(state.checks.iter().map(|(model, reason)| format!("check: {model}: {reason}")));
@@ -192,6 +248,11 @@ impl Health {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts one more failure in a row.
+fn count(failed: &mut (u64, String), reason: String) {
+    *failed = (failed.0.saturating_add(1), reason);
 }
 
 /// Notes a trouble, or forgets it.
@@ -274,6 +335,48 @@ mod tests {
         poll();
         assert!(reason(&health).ends_with("no deadline: the node refuses"));
         poll();
+        assert_eq!(health.report_at(NOW).status, "ok");
+    }
+
+    #[test]
+    fn a_worker_needs_no_chain_but_its_database() {
+        let health = Health::of_worker(15);
+        let start = now();
+        let report = health.report_at(start);
+        assert_eq!((report.status, report.head), ("ok", None), "{report:?}");
+        let shown = serde_json::json!(report).to_string();
+        assert_eq!(shown, r#"{"reasons":[],"status":"ok"}"#);
+        let red = |health: &Health| {
+            assert_eq!(health.report_at(start + 10).status, "ok");
+            health.report_at(start + 20).reasons
+        };
+        // It hangs.
+        assert!(red(&health)[0].starts_with("database: no answer for "), "{:?}", red(&health));
+        health.heard(Some("it is away".to_owned()));
+        assert!(red(&health)[0].ends_with(" s: it is away"), "{:?}", red(&health));
+        health.heard(None);
+        assert!(red(&health)[0].ends_with(" s"), "{:?}", red(&health));
+        // It has answered since.
+        health.state().database.as_mut().expect("a worker's").since = start + 20;
+        assert_eq!(red(&health), [""; 0]);
+        // That of a player has nothing to do with it.
+        healthy().heard(Some("it is away".to_owned()));
+        assert_eq!(healthy().report_at(NOW).status, "ok");
+    }
+
+    #[test]
+    fn jobs_that_fail_in_a_row_are_a_reason() {
+        let health = healthy();
+        for count in 1..=MANY {
+            assert_eq!(health.report_at(NOW).status, "ok", "{count}");
+            health.worked("mnist", Some(format!("reason {count}")));
+            health.worked("other", None);
+        }
+        assert_eq!(reason(&health), "job: mnist: 3 jobs in a row failed: reason 3");
+        health.worked("other", Some("once".to_owned()));
+        health.worked("mnist", None);
+        assert_eq!(health.report_at(NOW).status, "ok");
+        health.worked("mnist", Some("once again".to_owned()));
         assert_eq!(health.report_at(NOW).status, "ok");
     }
 

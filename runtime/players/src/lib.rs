@@ -40,4 +40,4 @@ pub use player::{Config, Player, PlayerError};
 pub use task::{Found, Parcel, Task, Turn};
 pub use view::{statuses, stored};
 pub use work::{Inference, Tamper, WorkError};
-pub use worker::{Worker, leave};
+pub use worker::{Worker, WorkerConfig, leave};

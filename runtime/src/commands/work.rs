@@ -1,25 +1,25 @@
 //! `opml work`: run models for players on other machines.
 
-use crate::cli::{LogFormat, Work};
-use crate::commands::play::{about_store, interrupted, load_models};
+use crate::cli::Work;
+use crate::commands::play::{about_store, begin, interrupted, require_models, watched};
 use crate::failure::Failure;
-use crate::log;
 use crate::network::block_on;
 use crate::output::Output;
 use chain::Queue;
-use players::Worker;
+use players::{Health, Worker, WorkerConfig};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub fn run(args: &Work, output: Output) -> Result<(), Failure> {
-    log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models = load_models(&args.models, args.threads, &args.limits)?;
+    require_models(&args.running)?;
+    let models = begin(&args.running, output)?;
     block_on(async {
+        let health = watched(&args.running, Health::of_worker(args.lease)).await?;
         let lease = Duration::from_secs(args.lease);
         let queue = Queue::open(&args.database, lease).map_err(|error| about_store(&error))?;
-        let (most, memory) = (args.jobs as usize, args.limits.max_memory);
-        let mut worker =
-            Worker::new(Arc::new(queue), models, most, memory, lease / 3).map_err(Failure::from_error)?;
+        let (most, max_memory) = (args.jobs as usize, args.running.limits.max_memory);
+        let config = WorkerConfig { most, max_memory, beat: lease / 3, health };
+        let mut worker = Worker::new(Arc::new(queue), models, config).map_err(Failure::from_error)?;
         tracing::info!(jobs = most, "ready");
         worker.run(interrupted()).await;
         tracing::info!("stopped");

@@ -141,19 +141,6 @@ fn a_lie_falls_although_both_players_are_killed_in_the_middle() {
 }
 
 #[test]
-fn a_right_answer_stands_against_two_lying_challengers_at_once() {
-    let net = Net::start();
-    let _server = net.play(SERVER, &["serve", "net.opml", "--poll", "100", "--state", "server"]);
-    let liar = |cheat| ["watch", "net.opml", "--cheat", cheat, "--poll", "100", "--state", "liars"];
-    let _liars = (net.play(VALIDATOR, &liar("step")), net.play(DEPLOYER, &liar("output")));
-    let id = net.request(&[]);
-    let status = net.wait_final(&id);
-    assert_eq!(events(&status, "game over"), ["the asserter has won"; 2], "{status:#}");
-    assert_eq!(events(&status, "answered").len(), 1, "{status:#}");
-    assert_eq!(net.digit(&id), 7);
-}
-
-#[test]
 fn who_answered_too_late_answers_when_the_other_answer_has_fallen() {
     let net = Net::start();
     let id = net.request(&[]);

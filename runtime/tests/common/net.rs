@@ -58,10 +58,16 @@ impl Net {
     }
 
     pub fn start_empty() -> Self {
+        Self::with_times(12, 20)
+    }
+
+    /// A chain whose service has this window and clock, in seconds.
+    pub fn with_times(window: u32, clock: u32) -> Self {
         let folder = Folder::with_net("mnist-cnn");
         let port = free_port();
         let port_text = port.to_string();
-        let args = ["devnet", "--port", &port_text, "--window", "12", "--clock", "20"];
+        let [window, clock] = [window, clock].map(|seconds| seconds.to_string());
+        let args = ["devnet", "--port", &port_text, "--window", &window, "--clock", &clock];
         let chain = spawn(&folder, None, &args);
         let start = Instant::now();
         while !folder.path("deployment.json").exists() {

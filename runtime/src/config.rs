@@ -317,10 +317,11 @@ mod tests {
     #[test]
     fn a_file_is_for_players_and_workers() {
         let text = "models = ['a']\nrpc = ['http://x']\npoll = 500\ndatabase = 'postgres://b/o'\n\
-                    [serve]\nmin-fee = '1gwei'\nmetrics = 9000\n[work]\njobs = 7\nmetrics = 9002\n";
+                    [serve]\nmin-fee = '1gwei'\nmetrics = 9000\n[work]\njobs = 7\nmetrics = 9002\nstate = 'w'\n";
         let work = ["opml", "work", "--config", "FILE"];
-        let expected = ["~/a", "--database=postgres://b/o", "--jobs=7", "--metrics=9002", "--config"];
-        assert_eq!(merged(text, &work).expect("options")[2..7], expected);
+        let expected =
+            ["~/a", "--database=postgres://b/o", "--jobs=7", "--metrics=9002", "--state=~/w", "--config"];
+        assert_eq!(merged(text, &work).expect("options")[2..8], expected);
         let expected = [
             "~/a",
             "--rpc=http://x",

@@ -79,7 +79,7 @@ impl Checks {
             let (name, bytes) = (&model.name, model.image.stored());
             let meanwhile = match trusted {
                 true => "it is used meanwhile, since its file is the one that was checked before",
-                false => "until that is done, the player neither answers nor challenges nor moves",
+                false => "until that is done, nothing is computed about the model",
             };
             tracing::info!(model = name, bytes, "checking the image; {meanwhile}");
             let (model, done, verdict) = (Arc::clone(model), AtomicU64::new(0), OnceLock::new());

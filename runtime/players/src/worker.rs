@@ -6,7 +6,7 @@ use crate::health::Health;
 use crate::model::{LoadedModel, inputs_commitment};
 use crate::player::PlayerError;
 use crate::show::Short;
-use crate::task::{Found, Parcel, Task, pack, unpack};
+use crate::task::{Found, Parcel, Task};
 use crate::work::{Inference, Inferences, WorkError};
 use chain::{MOST_JOB_BYTES, Order, Progress, Queue, Store, StoreError, Taken};
 use contracts::B256;
@@ -32,14 +32,14 @@ pub async fn leave(
     parcel: Parcel,
     deadline: u64,
 ) -> Result<Found, WorkError> {
-    let order = Order::new(parcel.model, pack(&parcel), deadline);
+    let order = Order::new(parcel.model, parcel.pack(), deadline);
     let (mut asked, mut failures) = (None::<Instant>, 0u32);
     loop {
         let looked = look(queue, &order, &mut asked).await;
         failures = if looked.is_ok() { 0 } else { failures.saturating_add(1) };
         match looked {
             Ok(Progress::Done(bytes)) => {
-                match unpack(&bytes).filter(|found: &Found| found.fits(&parcel.task, model)) {
+                match Found::unpack(&bytes).filter(|found| found.fits(&parcel.task, model)) {
                     Some(found) => return Ok(found),
                     // Done once more, it is hopefully right.
                     None => {
@@ -116,9 +116,10 @@ struct Job {
 type Outcome = Result<Vec<u8>, String>;
 
 impl Worker {
-    /// A worker with these models.
+    /// A worker with these models. The store has which images were checked before.
     pub fn new(
         queue: Arc<Queue>,
+        store: Store,
         models: Vec<LoadedModel>,
         config: WorkerConfig,
     ) -> Result<Self, PlayerError> {
@@ -128,7 +129,7 @@ impl Worker {
             let runs = if model.native.is_some() { "natively" } else { "in the machine" };
             tracing::info!(model = model.name, %id, runs, "the model is ready");
         }
-        let checks = Checks::start(Arc::new(Store::in_memory()?), &models)?;
+        let checks = Checks::start(Arc::new(store), &models)?;
         let checks = checks.told_to(Arc::clone(&config.health));
         let (inferences, done) = Default::default();
         Ok(Self { queue, models, checks, inferences, config, done })
@@ -224,7 +225,7 @@ impl Worker {
 
     /// What is to be run; `None` if the job makes no sense.
     fn prepare(&mut self, taken: &Taken) -> Option<(Arc<Inference>, Parcel)> {
-        let parcel: Parcel = unpack(&taken.job).filter(|_| taken.is_whole())?;
+        let parcel = Parcel::unpack(&taken.job).filter(|_| taken.is_whole())?;
         let model = self.models.get(&parcel.model)?;
         let commitment = inputs_commitment(model.inputs(), &parcel.inputs)?;
         let name = Inferences::name(commitment, parcel.model, parcel.repetitions);
@@ -282,7 +283,7 @@ impl Worker {
 
 /// What a task came to, packed, or why nothing did.
 fn packed(done: Result<Found, WorkError>) -> Outcome {
-    let bytes = pack(&done.map_err(|error| error.to_string())?);
+    let bytes = done.map_err(|error| error.to_string())?.pack();
     match bytes.len() <= MOST_JOB_BYTES {
         true => Ok(bytes),
         false => Err("what it came to is too large for the database".to_owned()),

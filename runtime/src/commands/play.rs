@@ -93,7 +93,10 @@ async fn player(
 ) -> Result<Option<Player>, Failure> {
     let (deployment, nodes) = nodes(&args.network, TIMEOUT)?;
     let (store, workers) = match &args.database {
-        None => (Some(file(args, &deployment, &key)?), Workers::Threads),
+        None => {
+            let path = args.state.join(player_name(&deployment, &key) + ".redb");
+            (Some(state_file(&path)?), Workers::Threads)
+        }
         Some(url) => {
             let queue = Queue::open(url, LEASE).map_err(|error| about_store(&error))?;
             let store = shared(url, &player_name(&deployment, &key)).await?;
@@ -131,12 +134,11 @@ fn player_name(deployment: &Deployment, key: &PrivateKeySigner) -> String {
     format!("{}-{chain}-{}-{}", deployment.chain_id, deployment.service, key.address())
 }
 
-/// The player's state file.
-fn file(args: &Playing, deployment: &Deployment, key: &PrivateKeySigner) -> Result<Store, Failure> {
-    let path = args.state.join(player_name(deployment, key) + ".redb");
-    Store::open(&path).map_err(|error| {
+/// A state file.
+pub fn state_file(path: &Path) -> Result<Store, Failure> {
+    Store::open(path).map_err(|error| {
         let Failure { kind, hint, .. } = about_store(&error);
-        Failure { kind, hint, ..Failure::about(&path, error) }
+        Failure { kind, hint, ..Failure::about(path, error) }
     })
 }
 

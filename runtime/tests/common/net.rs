@@ -31,6 +31,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // The number of a process that has ended may be another one's by now.
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
         // devnet ends its chain when it is asked to end, not when it is killed.
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         let start = Instant::now();

@@ -4,7 +4,9 @@ use crate::tools::in_repository;
 use contracts::{B256, Bytes, Position, U256};
 use game::{Clocks, Level, Segment, Side};
 use native::Native;
-use players::{Found, Inference, LoadedModel, Parcel, Task, Turn, WorkError, inputs_commitment};
+use players::{
+    Computed, Found, Inference, LoadedModel, Output, Parcel, Task, Turn, WorkError, inputs_commitment,
+};
 use std::sync::{Arc, LazyLock};
 
 /// A small model with native code.
@@ -84,14 +86,41 @@ fn tasks() -> Vec<Task> {
     [Task::Result, Task::Opening { arity: 4 }].into_iter().chain(replies).collect()
 }
 
-/// Jobs, and what they come to.
+/// Tasks that no game asks for: they could take for ever.
+fn hostile_tasks() -> Vec<Task> {
+    let steps = |big_step, lo, hi| turn(Segment { level: Level::Steps { big_step }, lo, hi });
+    let arity = Turn { arity: u64::MAX, ..steps(0, 0, 16) };
+    let at_once = Turn { at_once: u64::MAX, ..steps(0, 0, 16) };
+    let turns = [steps(0, 8, 8), steps(0, 9, 8), steps(0, 0, 1 << 40), steps(5, 0, 1), arity, at_once];
+    turns.into_iter().map(Task::Reply).chain([Task::Opening { arity: u64::MAX }]).collect()
+}
+
+/// Jobs and what they come to, good and bad.
 pub fn jobs() -> Vec<Vec<u8>> {
     let inputs: Vec<Bytes> =
         MODEL.inputs().iter().map(|region| Bytes::from(vec![0x3f; region.bytes as usize])).collect();
-    let job = |task: Task| {
+    let parcel =
+        |inputs: &[Bytes], task| Parcel { model: MODEL.id(), repetitions: 0, inputs: inputs.to_vec(), task };
+    let mut bytes = Vec::new();
+    for task in tasks().into_iter().chain(hostile_tasks()) {
         let found = Inference::new(Arc::clone(&MODEL), 0, inputs.clone(), None, None).run(&task);
-        let parcel = Parcel { model: MODEL.id(), repetitions: 0, inputs: inputs.clone(), task };
-        [parcel.pack()].into_iter().chain(found.ok().map(|found| found.pack()))
+        bytes.extend(found.ok().map(|found| found.pack()));
+        bytes.push(parcel(&inputs, task).pack());
+    }
+    for inputs in
+        [Vec::new(), vec![Bytes::new(); inputs.len()], vec![Bytes::from(vec![7; 5000]); inputs.len()]]
+    {
+        bytes.push(parcel(&inputs, Task::Result).pack());
+    }
+    let Ok(Found::Result(right)) =
+        Inference::new(Arc::clone(&MODEL), 0, inputs, None, None).run(&Task::Result)
+    else {
+        panic!("the model has a result");
     };
-    tasks().into_iter().flat_map(job).collect()
+    let output = &right.outputs[0];
+    let long = Output { bytes: [&output.bytes[..], &[0; 5000]].concat().into(), ..output.clone() };
+    for outputs in [Vec::new(), vec![output.clone(); 2], vec![long]] {
+        bytes.push(Found::Result(Computed { outputs, ..right.clone() }).pack());
+    }
+    bytes
 }

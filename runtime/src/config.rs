@@ -13,7 +13,7 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use toml_edit::{Document, Item, Table, Value};
+use toml_edit::{Document, Item, Value};
 
 /// The most bytes of a file.
 const LONGEST: u64 = 1 << 20;
@@ -63,48 +63,39 @@ impl<'a> File<'a> {
         let mut options = Vec::new();
         let top = self.document.as_table();
         for (key, item) in top.iter().filter(|(key, _)| !COMMANDS.contains(key)) {
-            // What several commands have is for those.
-            let (name, others) = match self.arg(self.name, key) {
-                Some(_) => (self.name, false),
-                None => match self.owners(key)[..] {
-                    [first, _, ..] => (first, true),
-                    _ => (self.name, false),
-                },
+            // It is for all commands that have it. One that only another one has is out of place here.
+            let name = match self.owners(key)[..] {
+                [first, _, ..] if self.arg(self.name, key).is_none() => first,
+                _ => self.name,
             };
-            let arg = self.find(name, key, item)?;
-            let parsed = self.parsed(arg, key, item)?;
-            options.extend(parsed.into_iter().filter(|_| !others && !is_given(arg, given)));
+            options.extend(self.added(name, key, item, given)?);
         }
         for name in COMMANDS {
             let Some(item) = top.get(name) else { continue };
             let table =
                 item.as_table().ok_or_else(|| self.wrong(item, format!("'{name}' is not a table")))?;
-            self.section(name, table, top, given, &mut options)?;
+            for (key, item) in table {
+                options.extend(self.added(name, key, item, given)?);
+                if top.contains_key(key) {
+                    let what = format!("'{key}' is given twice: for all commands, and in [{name}]");
+                    return Err(self.wrong(item, what));
+                }
+            }
         }
         Ok(options)
     }
 
-    /// The table of one of the commands. Those of the others are only checked for mistakes.
-    fn section(
+    /// What an option of a command adds to the command line. Those of other commands are only checked for mistakes.
+    fn added(
         &self,
         name: &str,
-        table: &Table,
-        top: &Table,
+        key: &str,
+        item: &Item,
         given: &ArgMatches,
-        options: &mut Vec<OsString>,
-    ) -> Result<(), Failure> {
-        for (key, item) in table {
-            let arg = self.find(name, key, item)?;
-            if top.contains_key(key) {
-                let what = format!("'{key}' is given twice: for all commands, and in [{name}]");
-                return Err(self.wrong(item, what));
-            }
-            let parsed = self.parsed(arg, key, item)?;
-            if name == self.name && !is_given(arg, given) {
-                options.extend(parsed);
-            }
-        }
-        Ok(())
+    ) -> Result<Vec<OsString>, Failure> {
+        let arg = self.find(name, key, item)?;
+        let parsed = self.parsed(arg, key, item)?;
+        Ok(if name == self.name && !is_given(arg, given) { parsed } else { Vec::new() })
     }
 
     /// The option of a command with this name.

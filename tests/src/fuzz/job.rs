@@ -2,7 +2,7 @@
 
 use crate::tools::in_repository;
 use contracts::{B256, Bytes, Position, U256};
-use game::{Clocks, Level, Segment, Side};
+use game::{Clocks, Level, Region, Segment, Side};
 use native::Native;
 use players::{
     Computed, Found, Inference, LoadedModel, Output, Parcel, Task, Turn, WorkError, inputs_commitment,
@@ -50,6 +50,11 @@ fn done(parcel: Parcel) {
 fn used(found: &Found, task: &Task, length: usize) {
     match found {
         Found::Result(computed) => {
+            let pairs = computed.outputs.iter().zip(MODEL.outputs());
+            let fit = |(output, region): (&Output, &Region)| {
+                output.bytes.len() as u64 <= 1 << region.subtree.bits()
+            };
+            assert!(pairs.into_iter().all(fit), "an output is longer than its region");
             assert!(computed.bytes() <= length as u64, "more bytes than there were");
             for by_root in [0, 1, u64::MAX] {
                 let shown = computed.shown(by_root);

@@ -27,12 +27,14 @@ enum Fault {
     Stale,
     /// There are no events.
     Empty,
+    /// An account has sent more than it has, and anything takes little gas.
+    Wrong,
     /// Nobody is there, for a while.
     Outage,
 }
 
 /// How many of a thousand queries suffer what. Some faults are only those of some queries.
-const WEATHER: [(u64, Fault); 10] = [
+const WEATHER: [(u64, Fault); 11] = [
     (30, Fault::Status(500)),
     (30, Fault::Status(429)),
     (30, Fault::Error),
@@ -42,6 +44,7 @@ const WEATHER: [(u64, Fault); 10] = [
     (5, Fault::Hang),
     (150, Fault::Stale),
     (150, Fault::Empty),
+    (50, Fault::Wrong),
     (3, Fault::Outage),
 ];
 /// How long it hangs: longer than a player waits for an answer.
@@ -127,6 +130,11 @@ impl Weather {
             Some(Fault::Status(status)) => Said::Whole(status, b"the weather is bad".to_vec()),
             Some(Fault::Error) => answer("error", json!({ "code": -32005, "message": "limit exceeded" })),
             Some(Fault::Empty) if method == "eth_getLogs" => answer("result", json!([])),
+            Some(Fault::Wrong) if method == "eth_estimateGas" => answer("result", json!("0x5208")),
+            Some(Fault::Wrong) if method == "eth_getTransactionCount" => {
+                let count = self.asked(&query).unwrap_or(0);
+                answer("result", json!(format!("{:#x}", count + 3)))
+            }
             Some(Fault::Outage) => Said::Nothing,
             Some(Fault::Hang) => {
                 sleep(HANG);
@@ -142,7 +150,8 @@ impl Weather {
                 whole(self.pass(&query))
             }
             Some(Fault::Stale) if method == "eth_getBlockByNumber" && first == "latest" => {
-                let Some(head) = self.head() else { return Said::Nothing };
+                let head = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": [] });
+                let Some(head) = self.asked(&head) else { return Said::Nothing };
                 query["params"][0] = json!(format!("{:#x}", head.saturating_sub(1 + self.below(5))));
                 whole(self.pass(&query))
             }
@@ -172,10 +181,9 @@ impl Weather {
         self.random.lock().expect("a lock").below(limit)
     }
 
-    /// The number of the real last block.
-    fn head(&self) -> Option<u64> {
-        let query = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": [] });
-        let answer: Value = serde_json::from_slice(&self.pass(&query).ok()?).ok()?;
+    /// The number that the real node answers.
+    fn asked(&self, query: &Value) -> Option<u64> {
+        let answer: Value = serde_json::from_slice(&self.pass(query).ok()?).ok()?;
         u64::from_str_radix(answer["result"].as_str()?.strip_prefix("0x")?, 16).ok()
     }
 

@@ -6,9 +6,14 @@ use crate::player::PlayerError;
 use chain::{Event, Head, Log, Nodes};
 use contracts::{IDisputeGame, IInferenceService, U256};
 use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many queries for new events a look makes at most. The next look goes on.
 const MOST_QUERIES: usize = 40;
+/// How long it does so. A node may have told of a block that is yet to come: then each query for the blocks before it
+/// is answered once the next one is there, and such a look goes on for as long as the chain.
+const LONGEST: Duration = Duration::from_secs(4);
 /// How many old heads are known.
 const MOST_HEADS: usize = 64;
 /// How many of the last requests have their blocks known.
@@ -93,8 +98,9 @@ impl View {
         // Without the first events, all of them are read again.
         let again = events.is_none();
         let (mut from, mut found) = (start, BTreeSet::new());
+        let began = Instant::now();
         for _ in 0..MOST_QUERIES {
-            if from > head.number {
+            if from > head.number || began.elapsed() >= LONGEST {
                 break;
             }
             let (logs, to) = match events.take() {

@@ -375,8 +375,11 @@ fn a_large_image_is_checked_while_the_server_runs() {
         || net.json(REQUESTER, &[&["request", "large.opml"], &inputs[..]].concat())["request"].to_string();
     let id = ask();
     let serve = ["serve", "large.opml", "--poll", "100"];
-    let server = net.play(SERVER, &serve);
+    let port = free_port();
+    let server = net.play(SERVER, &[&serve[..], &["--metrics", &port.to_string()]].concat());
     says("the image can't be used", 1);
+    let red = wait_for_health(port, 503, &net.folder);
+    assert!(red.contains("check: large: "), "{red}");
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(net.json(REQUESTER, &["status", &id])["standing"], "open", "{}", log(&net.folder));
     server.kill();

@@ -53,7 +53,7 @@ pub(crate) struct Checks {
     /// What the store has still to be told: the stamps of sound images, and none for damaged ones.
     unwritten: Vec<(B256, Option<Stamp>)>,
     reported: Instant,
-    /// Who is told of damaged images; nobody at first.
+    /// Who is told of damaged images.
     health: Arc<Health>,
 }
 
@@ -62,8 +62,9 @@ impl Checks {
     pub(crate) fn start(
         store: Arc<Store>,
         models: &HashMap<B256, Arc<LoadedModel>>,
+        health: Arc<Health>,
     ) -> Result<Self, PlayerError> {
-        let new = Self::new(store, models)?;
+        let new = Self::new(store, models, health)?;
         let waiting: Vec<Arc<Check>> = new.running.values().cloned().collect();
         // Nobody waits for this thread: a player that is stopped need not finish its checks.
         let run = move || waiting.iter().for_each(|check| check.run());
@@ -71,7 +72,11 @@ impl Checks {
         Ok(new)
     }
 
-    fn new(store: Arc<Store>, models: &HashMap<B256, Arc<LoadedModel>>) -> Result<Self, StoreError> {
+    fn new(
+        store: Arc<Store>,
+        models: &HashMap<B256, Arc<LoadedModel>>,
+        health: Arc<Health>,
+    ) -> Result<Self, StoreError> {
         let mut running = HashMap::new();
         for (&id, model) in models.iter().filter(|(_, model)| !model.image.is_verified()) {
             let known = store.load::<Stamp>(&entry(id))?;
@@ -85,13 +90,7 @@ impl Checks {
             let (model, done, verdict) = (Arc::clone(model), AtomicU64::new(0), OnceLock::new());
             running.insert(id, Arc::new(Check { model, trusted, done, verdict }));
         }
-        let (unwritten, health) = Default::default();
-        Ok(Self { store, running, unwritten, reported: Instant::now(), health })
-    }
-
-    /// The same checks, which tell a health of damaged images.
-    pub(crate) fn told_to(self, health: Arc<Health>) -> Self {
-        Self { health, ..self }
+        Ok(Self { store, running, unwritten: Vec::new(), reported: Instant::now(), health })
     }
 
     /// Whether a model may run.
@@ -174,7 +173,8 @@ mod tests {
             let image = Image::open(&self.path).expect("an image");
             let model = Arc::new(LoadedModel::new(image, None).expect("a model"));
             let models = HashMap::from([(model.id(), model)]);
-            let checks = Checks::new(Arc::clone(&self.store), &models).expect("a store");
+            let health = Arc::new(Health::of_worker(600));
+            let checks = Checks::new(Arc::clone(&self.store), &models, health).expect("a store");
             (*models.keys().next().expect("a model"), models, checks)
         }
 
@@ -223,13 +223,11 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(setting.checked(), [false, true, false]);
         }
-        let (_, mut models, checks) = setting.start();
-        let health = Arc::new(Health::of_worker(600));
-        let mut checks = checks.told_to(Arc::clone(&health));
-        assert_eq!(health.report().status, "ok");
+        let (_, mut models, mut checks) = setting.start();
+        assert_eq!(checks.health.report().status, "ok");
         checks.running.values().for_each(|check| check.run());
         checks.follow(&mut models).expect("a store");
-        let reasons = health.report().reasons;
+        let reasons = checks.health.report().reasons;
         assert!(reasons.len() == 1 && reasons[0].starts_with("check: "), "{reasons:?}");
     }
 
@@ -250,7 +248,7 @@ mod tests {
         let setting = Setting::new();
         let (id, models, _) = setting.start();
         models[&id].image.verify(|_| ()).expect("a sound image");
-        let checks = Checks::new(Arc::clone(&setting.store), &models).expect("a store");
+        let checks = Checks::new(Arc::clone(&setting.store), &models, Arc::default()).expect("a store");
         assert!(checks.running.is_empty() && checks.admit(id));
     }
 }

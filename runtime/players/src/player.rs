@@ -252,7 +252,7 @@ impl Player {
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
         let (account, eth) = (wallet.address(), Ether(balance));
         let view = View::open(Arc::clone(&store), service, account, &terms, block, models.clone())?;
-        let checks = Checks::start(Arc::clone(&store), &models)?;
+        let checks = Checks::start(Arc::clone(&store), &models, Arc::clone(&config.health))?;
         let preimages = Preimages::new(config.inputs.clone());
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
         let jobs = Jobs::new(config.workers.clone());

@@ -129,8 +129,7 @@ impl Worker {
             let runs = if model.native.is_some() { "natively" } else { "in the machine" };
             tracing::info!(model = model.name, %id, runs, "the model is ready");
         }
-        let checks = Checks::start(Arc::new(store), &models)?;
-        let checks = checks.told_to(Arc::clone(&config.health));
+        let checks = Checks::start(Arc::new(store), &models, Arc::clone(&config.health))?;
         let (inferences, done) = Default::default();
         Ok(Self { queue, models, checks, inferences, config, done })
     }

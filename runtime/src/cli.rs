@@ -15,7 +15,7 @@ pub use network::{
     Account, AccountAddress, AccountCommand, Cancel, Deploy, Devnet, Games, Key, Keyed, Network, NewAccount,
     OnChain, Redeliver, Register, Request, ResultOf, Status, Terms,
 };
-pub use play::{LogFormat, Playing, Serve, Watch, Work};
+pub use play::{LogFormat, Playing, Running, Serve, Watch, Work};
 pub use run::{Backend, Limits, ProfileArgs, Prove, Run, RunArgs, Trace, Verify};
 pub use values::{Dim, EarlierResult, Input, RootOf, Shape, State, Steps, Wei};
 

@@ -1,4 +1,4 @@
-//! `--config FILE`: options of `opml serve` and `opml watch` from a TOML file.
+//! `--config FILE`: options of `opml serve`, `opml watch` and `opml work` from a TOML file.
 //!
 //! The file has no options of its own. Each key is a flag without its dashes (`models` are the arguments), and what it
 //! says is put into the command line, unless that or a variable of the environment says it already. So names, values
@@ -13,12 +13,12 @@ use std::any::TypeId;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use toml_edit::{Document, Item, Table, Value};
+use toml_edit::{Document, Item, Value};
 
 /// The most bytes of a file.
 const LONGEST: u64 = 1 << 20;
 /// The commands that have one. Each may have a table of its own in the file.
-const PLAYERS: [&str; 2] = ["serve", "watch"];
+const COMMANDS: [&str; 3] = ["serve", "watch", "work"];
 /// What can't be in a file: the file itself, and what changes how a single call looks or lies.
 const NOT_IN_FILES: [&str; 2] = ["config", "cheat"];
 
@@ -29,7 +29,7 @@ pub fn merge(args: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let Ok(matches) = command.clone().ignore_errors(true).try_get_matches_from(&args) else {
         return Ok(args);
     };
-    let Some((name, matches)) = matches.subcommand().filter(|(name, _)| PLAYERS.contains(name)) else {
+    let Some((name, matches)) = matches.subcommand().filter(|(name, _)| COMMANDS.contains(name)) else {
         return Ok(args);
     };
     let Some(path) = matches.get_one::<PathBuf>("config") else { return Ok(args) };
@@ -62,54 +62,70 @@ impl<'a> File<'a> {
     fn options(&self, given: &ArgMatches) -> Result<Vec<OsString>, Failure> {
         let mut options = Vec::new();
         let top = self.document.as_table();
-        for (key, item) in top.iter().filter(|(key, _)| !PLAYERS.contains(key)) {
-            let arg = self.find(self.name, key, item)?;
-            options.extend(self.parsed(arg, key, item)?.into_iter().filter(|_| !is_given(arg, given)));
+        for (key, item) in top.iter().filter(|(key, _)| !COMMANDS.contains(key)) {
+            // It is for all commands that have it. One that only another one has is out of place here.
+            let name = match self.owners(key)[..] {
+                [first, _, ..] if self.arg(self.name, key).is_none() => first,
+                _ => self.name,
+            };
+            options.extend(self.added(name, key, item, given)?);
         }
-        for player in PLAYERS {
-            let Some(item) = top.get(player) else { continue };
+        for name in COMMANDS {
+            let Some(item) = top.get(name) else { continue };
             let table =
-                item.as_table().ok_or_else(|| self.wrong(item, format!("'{player}' is not a table")))?;
-            self.section(player, table, top, given, &mut options)?;
+                item.as_table().ok_or_else(|| self.wrong(item, format!("'{name}' is not a table")))?;
+            for (key, item) in table {
+                options.extend(self.added(name, key, item, given)?);
+                if top.contains_key(key) {
+                    let what = format!("'{key}' is given twice: for all commands, and in [{name}]");
+                    return Err(self.wrong(item, what));
+                }
+            }
         }
         Ok(options)
     }
 
-    /// The table of one of the players. That of the other is only checked for mistakes.
-    fn section(
+    /// What an option of a command adds to the command line. Those of other commands are only checked for mistakes.
+    fn added(
         &self,
-        player: &str,
-        table: &Table,
-        top: &Table,
+        name: &str,
+        key: &str,
+        item: &Item,
         given: &ArgMatches,
-        options: &mut Vec<OsString>,
-    ) -> Result<(), Failure> {
-        for (key, item) in table {
-            let arg = self.find(player, key, item)?;
-            if top.contains_key(key) {
-                return Err(
-                    self.wrong(item, format!("'{key}' is given twice: for both players, and in [{player}]"))
-                );
-            }
-            let parsed = self.parsed(arg, key, item)?;
-            if player == self.name && !is_given(arg, given) {
-                options.extend(parsed);
-            }
-        }
-        Ok(())
+    ) -> Result<Vec<OsString>, Failure> {
+        let arg = self.find(name, key, item)?;
+        let parsed = self.parsed(arg, key, item)?;
+        Ok(if name == self.name && !is_given(arg, given) { parsed } else { Vec::new() })
     }
 
-    /// The option of a player that a key stands for.
-    fn find(&self, player: &str, key: &str, item: &Item) -> Result<&'a Arg, Failure> {
-        let found = |player: &str| self.args(player).find(|arg| name_of(arg) == key);
-        if let Some(arg) = found(player) {
+    /// The option of a command with this name.
+    fn arg(&self, name: &str, key: &str) -> Option<&'a Arg> {
+        self.args(name).find(|arg| name_of(arg) == key)
+    }
+
+    /// The commands that have an option.
+    fn owners(&self, key: &str) -> Vec<&'static str> {
+        COMMANDS.into_iter().filter(|name| self.arg(name, key).is_some()).collect()
+    }
+
+    /// The option of a command that a key stands for.
+    fn find(&self, name: &str, key: &str, item: &Item) -> Result<&'a Arg, Failure> {
+        if let Some(arg) = self.arg(name, key) {
             return Ok(arg);
         }
-        if let Some(other) = PLAYERS.into_iter().find(|other| *other != player && found(other).is_some()) {
-            let hint = format!("put it into the table [{other}]");
-            return Err(self.wrong(item, format!("'{key}' is an option of `opml {other}` only")).hint(hint));
+        match self.owners(key)[..] {
+            [] => {}
+            [other] => {
+                let hint = format!("put it into the table [{other}]");
+                let what = format!("'{key}' is an option of `opml {other}` only");
+                return Err(self.wrong(item, what).hint(hint));
+            }
+            _ => {
+                let what = format!("'{key}' is not an option of `opml {name}`");
+                return Err(self.wrong(item, what).hint("put it before the tables: it is for the others"));
+            }
         }
-        let names: Vec<&str> = self.args(player).map(name_of).collect();
+        let names: Vec<&str> = self.args(name).map(name_of).collect();
         let nearest =
             names.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
         let hint = match nearest.filter(|name| strsim::jaro_winkler(name, key) > 0.7) {
@@ -119,9 +135,9 @@ impl<'a> File<'a> {
         Err(self.wrong(item, format!("there is no option '{key}'")).hint(hint))
     }
 
-    /// The options of a player that may be in a file.
-    fn args(&self, player: &str) -> impl Iterator<Item = &'a Arg> {
-        let command = self.command.find_subcommand(player);
+    /// The options of a command that may be in a file.
+    fn args(&self, name: &str) -> impl Iterator<Item = &'a Arg> {
+        let command = self.command.find_subcommand(name);
         command
             .into_iter()
             .flat_map(Command::get_arguments)
@@ -166,8 +182,8 @@ impl<'a> File<'a> {
 
     /// Parses an option alone, so that what is wrong with it is said of its line.
     fn check(&self, key: &str, item: &Item, option: &[OsString]) -> Result<(), Failure> {
-        let player = PLAYERS.into_iter().find(|player| self.args(player).any(|arg| name_of(arg) == key));
-        let command = self.command.find_subcommand(player.unwrap_or(self.name)).cloned();
+        let name = self.owners(key).first().copied().unwrap_or(self.name);
+        let command = self.command.find_subcommand(name).cloned();
         let Some(command) = command else { return Ok(()) };
         let options: Vec<OsString> =
             [OsString::from("opml")].into_iter().chain(option.iter().cloned()).collect();
@@ -286,6 +302,42 @@ mod tests {
                 merged(text, args).as_deref(),
                 Ok(&args.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
             );
+        }
+    }
+
+    #[test]
+    fn a_file_is_for_players_and_workers() {
+        let text = "models = ['a']\nrpc = ['http://x']\npoll = 500\ndatabase = 'postgres://b/o'\n\
+                    [serve]\nmin-fee = '1gwei'\nmetrics = 9000\n[work]\njobs = 7\nmetrics = 9002\nstate = 'w'\n";
+        let work = ["opml", "work", "--config", "FILE"];
+        let expected =
+            ["~/a", "--database=postgres://b/o", "--jobs=7", "--metrics=9002", "--state=~/w", "--config"];
+        assert_eq!(merged(text, &work).expect("options")[2..8], expected);
+        let expected = [
+            "~/a",
+            "--rpc=http://x",
+            "--poll=500",
+            "--database=postgres://b/o",
+            "--min-fee=1gwei",
+            "--metrics=9000",
+        ];
+        assert_eq!(merged(text, &SERVE).expect("options")[2..8], expected);
+        for (text, says) in [
+            (
+                "min-fee = '1eth'",
+                "'min-fee' is an option of `opml serve` only | put it into the table [serve]",
+            ),
+            (
+                "[work]\nrpc = 'http://x'",
+                "~/opml.toml:2: 'rpc' is not an option of `opml work` | put it before",
+            ),
+            ("poll = 1", "~/opml.toml:1: invalid value '1' for '--poll"),
+            ("[work]\njobs = 0", "~/opml.toml:2: invalid value '0' for '--jobs"),
+            ("jobs = 2\n[work]\njobs = 3", "'jobs' is given twice"),
+            ("rcp = 'http://x'", "there is no option 'rcp'"),
+        ] {
+            let error = merged(text, &work).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}, not {says}");
         }
     }
 

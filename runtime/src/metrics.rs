@@ -1,4 +1,4 @@
-//! The port for those who watch over a player: `/metrics` for Prometheus, `/health` for everyone.
+//! The port for those who watch over a player or a worker: `/metrics` for Prometheus, `/health` for everyone.
 //!
 //! Whoever can reach it may be careless or hostile. So a connection is one question, few are served at the same time,
 //! and none keeps its place for long: the others wait in the system's queue and cost the player nothing.

@@ -23,4 +23,5 @@ mod package;
 mod periods;
 mod pictures;
 mod profile;
+mod weather;
 mod workers;

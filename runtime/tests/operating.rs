@@ -32,6 +32,7 @@ fn metrics(text: &str) -> BTreeSet<String> {
         "_requests",
         "_duties",
         "_events",
+        "_jobs",
     ];
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let metrics =
@@ -116,9 +117,13 @@ fn systemd_takes_the_unit_and_finds_it_hardened() {
     let unit = text("examples/operating/opml@.service");
     assert!(unit.contains("/usr/local/bin/opml "));
     // systemd looks whether there is such a command.
-    folder.write("opml@serve.service", unit.replace("/usr/local/bin/opml", env!("CARGO_BIN_EXE_opml")));
+    let units = ["serve", "watch", "work"].map(|name| format!("./opml@{name}.service"));
+    for name in &units {
+        folder.write(name, unit.replace("/usr/local/bin/opml", env!("CARGO_BIN_EXE_opml")));
+    }
     let analyze = |args: &[&str]| tool("systemd-analyze", "systemd", args, &folder.path(""));
-    let verified = analyze(&["verify", "--man=no", "./opml@serve.service"]);
+    let [serve, watch, work] = units.each_ref().map(String::as_str);
+    let verified = analyze(&["verify", "--man=no", serve, watch, work]);
     assert_success(&verified);
     assert_eq!(String::from_utf8_lossy(&verified.stderr), "");
     // The exposure is 14 of 100: what is left is the network, and memory for translated code.
@@ -144,19 +149,27 @@ const DEPLOYMENT: &str = r#"{ "chain_id": 31337, "registry": "0x1111111111111111
     "block_hash": "0x3333333333333333333333333333333333333333333333333333333333333333" }"#;
 
 #[test]
-fn the_example_of_options_is_taken_by_both_players() {
+fn the_example_of_options_is_taken_by_both_players_and_by_workers() {
     let folder = Folder::new();
-    folder.write("opml.toml", text("examples/operating/opml.toml"));
+    let options = text("examples/operating/opml.toml");
+    folder.write("opml.toml", &options);
     for player in ["serve", "watch"] {
         // All options are fine: what is missing are the files that they name.
         let output = opml(&folder, &[player, "--config", "opml.toml"], &[]);
         let keystore = format!("cannot read ./{player}.keystore");
         assert!(said(&output).contains(&keystore) && output.status.code() == Some(1), "{}", said(&output));
     }
+    // A worker needs nothing but the models and a database.
+    folder.misused(&["work", "--config", "opml.toml"]).says(&["--database"]);
+    folder.write("work.toml", options.replace("# database", "database"));
+    folder.fails(&["work", "--config", "work.toml"]).says(&["cannot read ./model.opml"]);
     folder.write("bad.toml", "modles = ['a.opml']\n");
     folder.misused(&["serve", "--config", "bad.toml"]).says(&["bad.toml:1", "'modles'", "'models' is one"]);
     folder.write("none.toml", "poll = 100\n");
-    folder.misused(&["serve", "--config", "none.toml"]).says(&["no model is given", "none.toml"]);
+    for command in [&["serve"][..], &["work", "--database", "postgres://x"]] {
+        let args = [command, &["--config", "none.toml"]].concat();
+        folder.misused(&args).says(&["no model is given", "none.toml"]);
+    }
     folder.misused(&["serve"]).says(&["IMAGE"]);
 }
 

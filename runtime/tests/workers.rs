@@ -1,8 +1,11 @@
 //! Machines that share work in a database: workers that die in the middle of it, and players that leave it to them.
 
 use crate::cluster::Cluster;
-use crate::common::net::{Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, log, spawn};
-use crate::common::{Folder, NUMBER, STATE, TWICE, stateful};
+use crate::common::net::{
+    Net, PATIENCE, Process, SERVER, VALIDATOR, command, events, free_port, log, spawn, told, wait_for_health,
+};
+use crate::common::{Folder, NUMBER, Random, STATE, TWICE, number, stateful};
+use chain::Queue;
 use contracts::{B256, Bytes, Position, U256};
 use game::{Clocks, Level, Segment, Side};
 use image::Image;
@@ -11,6 +14,7 @@ use players::{Found, Inference, LoadedModel, Parcel, Task, Turn, leave};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 
 /// Writes the image of a program that hashes its state as often as the number says: a million times take a while.
 fn busy(folder: &Folder) -> Arc<LoadedModel> {
@@ -36,6 +40,8 @@ fn busy(folder: &Folder) -> Arc<LoadedModel> {
 
 /// The number of times that takes about as long as a worker lives.
 const TIMES: u64 = 200_000_000;
+/// How many numbers a wave of tasks has for itself.
+const WAVE: u64 = 100;
 
 /// A state of a game about the model in which the other side's claims are all wrong.
 fn turn(segment: Segment) -> Turn {
@@ -47,15 +53,15 @@ fn turn(segment: Segment) -> Turn {
     Turn { game: U256::from(77), state, start: B256::repeat_byte(4), claims, arity: 4, at_once: 2 }
 }
 
-/// Tasks of all kinds about several inputs.
-fn tasks() -> Vec<(u64, Task)> {
+/// Tasks of all kinds about several inputs, from a number on.
+fn tasks(first: u64) -> Vec<(u64, Task)> {
     let steps = |lo, hi| Segment { level: Level::Steps { big_step: 0 }, lo, hi };
-    let mut tasks: Vec<(u64, Task)> = (0..6).map(|number| (TIMES + number, Task::Result)).collect();
-    tasks.push((TIMES + 1, Task::Opening { arity: 4 }));
+    let mut tasks: Vec<(u64, Task)> = (0..6).map(|number| (first + number, Task::Result)).collect();
+    tasks.push((first + 1, Task::Opening { arity: 4 }));
     for segment in
         [Segment { level: Level::BigSteps, lo: 0, hi: 1 }, steps(0, 1 << 40), steps(3, 7), steps(9, 11)]
     {
-        tasks.push((TIMES + 2, Task::Reply(turn(segment))));
+        tasks.push((first + 2, Task::Reply(turn(segment))));
     }
     tasks
 }
@@ -65,7 +71,7 @@ fn inputs(number: u64) -> Vec<Bytes> {
 }
 
 /// Leaves a task to the workers, as often as it takes, as a player does.
-async fn left(queue: Arc<chain::Queue>, model: Arc<LoadedModel>, number: u64, task: Task) -> Found {
+async fn left(queue: Arc<Queue>, model: Arc<LoadedModel>, number: u64, task: Task) -> Found {
     let parcel = Parcel { model: model.id(), repetitions: 0, inputs: inputs(number), task };
     loop {
         match leave(&queue, &model, parcel.clone(), number).await {
@@ -75,55 +81,90 @@ async fn left(queue: Arc<chain::Queue>, model: Arc<LoadedModel>, number: u64, ta
     }
 }
 
+/// Three workers that die all the time.
+struct Mortal<'a> {
+    cluster: &'a Cluster,
+    folder: &'a Folder,
+    model: &'a Arc<LoadedModel>,
+    workers: Vec<Process>,
+    random: Random,
+    /// How often each was killed.
+    killed: [u64; 3],
+}
+
+impl Mortal<'_> {
+    fn start(&self) -> Process {
+        let url = self.cluster.url();
+        let args = ["work", "net.opml", "--database", &url, "--lease", "1", "--jobs", "2", "--threads", "1"];
+        spawn(self.folder, None, &args)
+    }
+
+    /// Leaves tasks to them, kills them until all are done, and compares what they came to.
+    fn wave(&mut self, runtime: &Runtime, queue: &Arc<Queue>, first: u64) {
+        let (tasks, begun) = (tasks(first), Instant::now());
+        let leave_one = |(number, task): &(u64, Task)| {
+            runtime.spawn(left(Arc::clone(queue), Arc::clone(self.model), *number, task.clone()))
+        };
+        let waiting: Vec<_> = tasks.iter().map(leave_one).collect();
+        let log = || log(self.folder);
+        // The first to work all die in the middle of it, however fast the computer is.
+        let busy = "SELECT count(*) FROM opml_jobs WHERE lease > clock_timestamp() AND result IS NULL";
+        while self.cluster.query(busy) == ["0"] {
+            assert!(begun.elapsed() < PATIENCE, "nobody works: {}", log());
+        }
+        for which in 0..3 {
+            let next = self.start();
+            std::mem::replace(&mut self.workers[which], next).kill();
+            self.killed[which] += 1;
+        }
+        while waiting.iter().any(|task| !task.is_finished()) || self.killed.iter().any(|&killed| killed < 2) {
+            assert!(begun.elapsed() < PATIENCE, "not done: {}", log());
+            std::thread::sleep(Duration::from_millis(400 + self.random.below(800)));
+            let (which, next) = (self.random.below(3) as usize, self.start());
+            let died = std::mem::replace(&mut self.workers[which], next);
+            // Most of them without a warning; those that get one give back what they have.
+            match self.random.below(4) {
+                0 => drop(died),
+                _ => {
+                    died.kill();
+                    self.killed[which] += 1;
+                }
+            }
+        }
+        let done = format!(
+            "SELECT count(*) FROM opml_jobs WHERE result IS NOT NULL AND deadline BETWEEN {first} AND {}",
+            first + WAVE - 1
+        );
+        assert_eq!(self.cluster.query(&done), [tasks.len().to_string()]);
+        for ((number, task), found) in tasks.iter().zip(waiting) {
+            let found = runtime.block_on(found).expect("no panic");
+            let inference = Inference::new(Arc::clone(self.model), 0, inputs(*number), None, None);
+            assert_eq!(found, inference.run(task).expect("a result"), "{number} {task:?}");
+        }
+    }
+}
+
+/// `OPML_KILLS` is how often workers are killed at least, `OPML_SEED` decides who and when.
 #[test]
 fn workers_may_die_at_any_time_and_every_job_gets_its_one_result() {
-    let (folder, cluster) = (Folder::new(), Cluster::start());
-    let (model, url) = (busy(&folder), cluster.url());
-    let args = ["work", "net.opml", "--database", &url, "--lease", "1", "--jobs", "2", "--threads", "1"];
-    let start = || spawn(&folder, None, &args);
-    let mut workers: Vec<Process> = (0..3).map(|_| start()).collect();
-    let queue = Arc::new(chain::Queue::open(&url, Duration::from_secs(1)).expect("a database"));
+    let (folder, cluster, begun) = (Folder::new(), Cluster::start(), Instant::now());
+    let model = busy(&folder);
+    let queue = Arc::new(Queue::open(&cluster.url(), Duration::from_secs(1)).expect("a database"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let tasks = tasks();
-    let waiting: Vec<_> = tasks
-        .iter()
-        .map(|(number, task)| {
-            runtime.spawn(left(Arc::clone(&queue), Arc::clone(&model), *number, task.clone()))
-        })
-        .collect();
-    // A generator of pseudorandom numbers; a run differs from another one by its timing anyhow.
-    let mut random = u64::from(std::process::id());
-    let (mut killed, begun) = ([0; 3], Instant::now());
-    // The first to work all die in the middle of it, however fast the computer is.
-    let busy = "SELECT count(*) FROM opml_jobs WHERE lease > clock_timestamp() AND result IS NULL";
-    while cluster.query(busy) == ["0"] {
-        assert!(begun.elapsed() < PATIENCE, "nobody works: {}", log(&folder));
-    }
-    for worker in &mut workers {
-        std::mem::replace(worker, start()).kill();
-    }
-    while waiting.iter().any(|task| !task.is_finished()) || killed.contains(&0) {
-        assert!(begun.elapsed() < PATIENCE, "not done: {}", log(&folder));
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_millis(400 + (random >> 33) % 800));
-        let which = (random >> 50) as usize % 3;
-        let died = std::mem::replace(&mut workers[which], start());
-        killed[which] += 1;
-        // Most of them without a warning; those that get one give back what they have.
-        if random >> 62 == 0 { drop(died) } else { died.kill() }
-    }
-    let found: Vec<Found> =
-        waiting.into_iter().map(|task| runtime.block_on(task).expect("no panic")).collect();
-    let again =
-        cluster.query("SELECT count(*) FROM opml_jobs WHERE tries > 1")[0].parse::<u32>().expect("a number");
-    let done = cluster.query("SELECT count(*) FROM opml_jobs WHERE result IS NOT NULL");
-    println!("killed {killed:?} within {:?}; {again} jobs were taken over", begun.elapsed());
-    assert!(again > 0, "nobody died while it worked: {}", log(&folder));
-    assert_eq!(done, [tasks.len().to_string()]);
-    for ((number, task), found) in tasks.iter().zip(found) {
-        let inference = Inference::new(Arc::clone(&model), 0, inputs(*number), None, None);
-        assert_eq!(found, inference.run(task).expect("a result"), "{number} {task:?}");
+    let (random, workers) = (Random(number("OPML_SEED", 0)), Vec::new());
+    let mut mortal =
+        Mortal { cluster: &cluster, folder: &folder, model: &model, workers, random, killed: [0; 3] };
+    mortal.workers = (0..3).map(|_| mortal.start()).collect();
+    // Each wave is about other inputs: what was done isn't done again.
+    for first in (TIMES..).step_by(WAVE as usize) {
+        mortal.wave(&runtime, &queue, first);
+        let again = cluster.query("SELECT count(*) FROM opml_jobs WHERE tries > 1")[0].clone();
+        println!("killed {:?} within {:?}; {again} jobs were taken over", mortal.killed, begun.elapsed());
+        assert_ne!(again, "0", "nobody died while it worked: {}", log(&folder));
+        if mortal.killed.iter().sum::<u64>() >= number("OPML_KILLS", 0) {
+            break;
+        }
     }
 }
 
@@ -131,8 +172,18 @@ fn workers_may_die_at_any_time_and_every_job_gets_its_one_result() {
 fn a_worker_refuses_what_is_no_job_and_goes_on() {
     let (folder, cluster) = (Folder::new(), Cluster::start());
     let (model, url) = (busy(&folder), cluster.url());
-    let _worker = spawn(&folder, None, &["work", "net.opml", "--database", &url, "--log-format", "json"]);
-    let queue = Arc::new(chain::Queue::open(&url, Duration::from_secs(1)).expect("a database"));
+    let port = free_port();
+    let port_text = port.to_string();
+    let args =
+        ["--database", &url, "--log-format", "json", "--lease", "2", "--metrics", &port_text, "--state", "s"];
+    let _worker = spawn(&folder, None, &[&["work", "net.opml"][..], &args].concat());
+    assert!(wait_for_health(port, 200, &folder).contains(r#"{"reasons":[],"status":"ok"}"#));
+    // What it knows of its images is its own.
+    let second = ["work", "net.opml", "--database", &url, "--state", "s"];
+    let second = command(&folder, None).args(second).output().expect("opml starts");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(second.status.code() == Some(4) && said.contains("already open"), "{said}");
+    let queue = Arc::new(Queue::open(&url, Duration::from_secs(1)).expect("a database"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let start = |parcel: Parcel| {
         let (queue, model) = (Arc::clone(&queue), Arc::clone(&model));
@@ -161,6 +212,9 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         let error = runtime.block_on(error).expect("no panic").expect_err(says).to_string();
         assert!(error.contains(says), "{error}, not {says}");
     }
+    // Whoever watches over it learns that.
+    let red = wait_for_health(port, 503, &folder);
+    assert!(red.contains("job: net: ") && red.contains(" jobs in a row failed: "), "{red}");
     // What is no parcel at all, under its right name and a wrong one.
     let id = &model.id().to_string()[2..];
     for name in ["'0x' || encode(sha256('junk'), 'hex')", "''", "repeat('x', 2000)"] {
@@ -170,6 +224,7 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         ));
     }
     let right = try_(&good).expect("a result");
+    wait_for_health(port, 200, &folder);
     assert_eq!(
         right,
         Inference::new(Arc::clone(&model), 0, inputs(9), None, None).run(&Task::Result).expect("it")
@@ -181,6 +236,18 @@ fn a_worker_refuses_what_is_no_job_and_goes_on() {
         assert!(error.contains("damaged"), "{error}");
         assert_eq!(try_(&good).expect("a result"), right);
     }
+    // The database is away for longer than the worker would keep a job.
+    cluster.stop();
+    let red = wait_for_health(port, 503, &folder);
+    assert!(red.contains("database: no answer for ") && red.contains("reach"), "{red}");
+    cluster.resume();
+    wait_for_health(port, 200, &folder);
+    let metrics = told(port, "/metrics").expect("metrics");
+    // Each bad result was computed again.
+    for line in [r#"opml_jobs_total{outcome="done"} 4"#, r#"{outcome="failed"} 13"#, "opml_running_jobs 0"] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    assert!(metrics.contains("opml_waiting_jobs 0") && metrics.contains("opml_database_errors_total "));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! to libFuzzer. `tests/tests/fuzz_smoke.rs` runs them on mutations of the fixtures.
 
 mod graph;
+#[cfg(feature = "chain")]
+mod job;
 mod program;
 
 use crate::backend::{ALL_BACKENDS, Backend, InterpreterBackend, JitBackend, Job, Registers, agree};
@@ -43,9 +45,13 @@ pub const TARGETS: &[Target] = &[
     Target { name: "witness", run: witness, corpus: witnesses },
     Target { name: "step", run: step, corpus: machines },
     Target { name: "jit", run: jit, corpus: machines },
+    #[cfg(feature = "chain")]
+    Target { name: "job", run: job, corpus: job::jobs },
 ];
 
 pub use graph::graph;
+#[cfg(feature = "chain")]
+pub use job::job;
 pub use program::program;
 
 /// Small, so that a hostile size causes an error and not an hour of zeros.

@@ -19,8 +19,9 @@ fn fuzz(name: &str) {
 }
 
 macro_rules! targets {
-    ($($name:ident)*) => {
-        $(#[test]
+    ($($(#[$attribute:meta])* $name:ident)*) => {
+        $($(#[$attribute])*
+        #[test]
         fn $name() {
             fuzz(stringify!($name));
         })*
@@ -28,9 +29,9 @@ macro_rules! targets {
         #[test]
         fn every_target_is_run() {
             let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
-            assert_eq!(names, [$(stringify!($name)),*]);
+            assert_eq!(names, [$($(#[$attribute])* stringify!($name)),*]);
         }
     };
 }
 
-targets! { onnx_model compile graph program onnx_tensor elf image witness step jit }
+targets! { onnx_model compile graph program onnx_tensor elf image witness step jit #[cfg(feature = "chain")] job }

@@ -164,6 +164,7 @@ impl Link {
         });
         // Whatever failed, a new connection is in a known state.
         if done.is_err() {
+            metrics::counter!("opml_database_errors_total").increment(1);
             *open = None;
         }
         done

@@ -8,6 +8,8 @@ use crate::database::{Database, plain};
 use crate::store::StoreError;
 use alloy::primitives::{B256, keccak256};
 use sqlx::Row as _;
+use sqlx::postgres::{PgArguments, Postgres};
+use sqlx::query::Query;
 use std::time::Duration;
 
 /// The version of the bytes of jobs and results. Workers take jobs of their own version only.
@@ -40,15 +42,25 @@ FROM opml_jobs WHERE name = $1";
 
 const DISCARD: &str = "UPDATE opml_jobs SET result = NULL, lease = '-infinity' WHERE name = $1";
 
-const TAKE: &str = "
-UPDATE opml_jobs SET worker = $1, lease = clock_timestamp() + make_interval(secs => $2), tries = tries + 1
-WHERE name = (
-    SELECT name FROM opml_jobs
-    WHERE result IS NULL AND format = $3 AND model = ANY($4) AND octet_length(job) <= $5
-        AND lease < clock_timestamp() AND tries < $6 AND NOT $1 = ANY(failed_by)
-        AND asked > clock_timestamp() - make_interval(secs => $7)
-    ORDER BY deadline, asked LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING name, job";
+/// The jobs that a worker could take; [`Queue::could_take`] gives the values.
+macro_rules! open {
+    () => {
+        "FROM opml_jobs
+        WHERE result IS NULL AND format = $1 AND model = ANY($2) AND octet_length(job) <= $3
+            AND lease < clock_timestamp() AND tries < $4 AND NOT $5 = ANY(failed_by)
+            AND asked > clock_timestamp() - make_interval(secs => $6)"
+    };
+}
+
+const WAITING: &str = concat!("SELECT count(*) ", open!());
+
+const TAKE: &str = concat!(
+    "UPDATE opml_jobs SET worker = $5, lease = clock_timestamp() + make_interval(secs => $7), tries = tries + 1
+    WHERE name = (SELECT name ",
+    open!(),
+    " ORDER BY deadline, asked LIMIT 1 FOR UPDATE SKIP LOCKED)
+    RETURNING name, job"
+);
 
 const BEAT: &str = "
 UPDATE opml_jobs SET lease = clock_timestamp() + make_interval(secs => $2)
@@ -186,16 +198,29 @@ impl Queue {
 
     /// Takes the most urgent job about one of these models, if there is any.
     pub async fn take(&self, models: &[B256]) -> Result<Option<Taken>, StoreError> {
-        let (worker, lease) = (self.worker.clone(), self.lease);
-        let models: Vec<Vec<u8>> = models.iter().map(|id| id.to_vec()).collect();
+        let take = self.could_take(TAKE, models).bind(self.lease);
         self.database
             .ask(async move |connection| {
-                let take = sqlx::query(TAKE).bind(worker).bind(lease).bind(FORMAT).bind(models);
-                let take = take.bind(most_bytes()).bind(MOST_TRIES).bind(WANTED);
                 let row = take.fetch_optional(&mut connection.wire).await?;
                 row.map(|row| Ok(Taken { name: row.try_get(0)?, job: row.try_get(1)? })).transpose()
             })
             .await
+    }
+
+    /// How many jobs about these models nobody has yet.
+    pub async fn waiting(&self, models: &[B256]) -> Result<u64, StoreError> {
+        let count = self.could_take(WAITING, models);
+        let count = self
+            .database
+            .ask(async move |connection| count.fetch_one(&mut connection.wire).await?.try_get::<i64, _>(0));
+        count.await.map(|count| count.try_into().unwrap_or(0))
+    }
+
+    /// A statement about the jobs that this worker could take.
+    fn could_take(&self, statement: &'static str, models: &[B256]) -> Query<'static, Postgres, PgArguments> {
+        let models: Vec<Vec<u8>> = models.iter().map(|id| id.to_vec()).collect();
+        let query = sqlx::query(statement).bind(FORMAT).bind(models).bind(most_bytes());
+        query.bind(MOST_TRIES).bind(self.worker.clone()).bind(WANTED)
     }
 
     /// Says that this worker is still busy with these jobs.

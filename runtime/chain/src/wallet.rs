@@ -4,6 +4,8 @@
 //! that it used. Every [`Act`] has a name. While a transaction of that name is in flight, the act is not sent
 //! again.
 
+mod account;
+
 use crate::act::{Act, MOST_BYTES, MOST_GAS, Mined, WalletError};
 use crate::amount::Ether;
 use crate::doubt::Doubt;
@@ -12,6 +14,7 @@ use crate::node::NodeError;
 use crate::nodes::Nodes;
 use crate::question::{Head, Receipt, Sent};
 use crate::store::{Store, StoreError, encode};
+use account::{Account, Known};
 use alloy::consensus::{SignableTransaction as _, TxEip1559};
 use alloy::eips::eip2718::Encodable2718 as _;
 use alloy::network::TxSignerSync as _;
@@ -74,21 +77,12 @@ pub struct Wallet {
     thirsty: HashMap<String, (u64, u64)>,
     /// Nonces below the first waiting one that nobody has used, and since when. A single such answer may be wrong.
     gap: Option<Doubt>,
-    /// What was last known of the account.
+    /// What is known of the account.
     known: Option<Account>,
+    /// As of when everything that was mined still is.
+    still_mined: Option<Known>,
     /// The nonces of what is to be sent.
     unsent: BTreeSet<u64>,
-}
-
-/// What is known of an account as of a head.
-#[derive(Debug, Clone, Copy)]
-struct Account {
-    head: B256,
-    balance: U256,
-    /// How many of its transactions were mined.
-    count: u64,
-    /// What to offer now.
-    fees: Fees,
 }
 
 /// What has become of a transaction.
@@ -122,6 +116,7 @@ impl Wallet {
             thirsty: HashMap::new(),
             gap: None,
             known: None,
+            still_mined: None,
             unsent: BTreeSet::new(),
         })
     }
@@ -183,7 +178,7 @@ impl Wallet {
             return Ok(());
         }
         let account = self.address();
-        let standing = self.standing(head).await?;
+        let standing = self.standing(act.value, head).await?;
         let funds = |about, needed| WalletError::Funds { about, account, needed, balance: standing.balance };
         // Nodes report this in many ways, so it is checked before they are asked.
         if standing.balance < act.value {
@@ -200,6 +195,7 @@ impl Wallet {
             false => self.gas(&act).await?,
         };
         let bid = bid_for(gas);
+        let standing = self.standing(cost(&act, gas, bid), head).await?;
         let nonce = self.next_nonce(standing.count);
         let (hash, raw) = self.sign(&act, nonce, gas, bid)?;
         // A transaction that no node would accept must not get a nonce: everything after it would wait for
@@ -234,27 +230,6 @@ impl Wallet {
 
     fn next_nonce(&self, mined: u64) -> u64 {
         self.pending.last_key_value().map_or(mined, |(last, _)| mined.max(last.saturating_add(1)))
-    }
-
-    /// The account's balance as of a head, in wei.
-    pub async fn balance(&mut self, head: &Head) -> Result<U256, WalletError> {
-        Ok(self.standing(head).await?.balance)
-    }
-
-    /// The account's balance and nonce and the usual tip, as of a head. They are asked for once per head.
-    async fn standing(&mut self, head: &Head) -> Result<Account, WalletError> {
-        if let Some(known) = self.known.filter(|known| known.head == head.hash) {
-            return Ok(known);
-        }
-        let account = self.address();
-        let (balance, count, tip) =
-            tokio::join!(self.node.balance(account), self.node.nonce(account), self.node.tip());
-        // The tip that others offer if that is more, but no more than a quarter of the cap.
-        let tip = self.fees.tip.max(tip.unwrap_or_default().min(self.fees.cap / 4));
-        let fees = Fees { tip, ..self.fees };
-        let known = Account { head: head.hash, balance: balance?, count: count?, fees };
-        self.known = Some(known);
-        Ok(known)
     }
 
     /// Sends what was prepared, all of it at once.
@@ -335,16 +310,19 @@ impl Wallet {
     }
 
     /// Maintains everything in flight: forgets what is buried, sends again what the node has lost, and raises
-    /// the fees of what waits. Returns what was mined since the last call. Asks nothing if nothing is in flight.
+    /// the fees of what waits. Returns what was mined since the last call. Asks nothing if nothing waits and no
+    /// block was undone.
     pub async fn tend(&mut self, head: &Head) -> Result<Vec<Mined>, WalletError> {
         let mut news = Vec::new();
         metrics::gauge!("opml_transactions_waiting").set(self.waiting() as f64);
         // What is still due would have been sent again.
         self.thirsty.retain(|_, (_, block)| head.number < block.saturating_add(BURIED));
-        if self.pending.is_empty() {
+        self.follow(head);
+        if self.pending.is_empty() || (self.waiting() == 0 && self.still_mined.is_some()) {
             return Ok(news);
         }
         let mined = self.node.nonce(self.address()).await?;
+        self.note_count(mined, head);
         self.close_gap(mined, head)?;
         let wallet = &*self;
         let asked = wallet.pending.iter().map(|(&nonce, pending)| async move {
@@ -431,6 +409,7 @@ impl Wallet {
         }
         if let Some((hash, sent)) = found {
             let name = pending.act.name.clone();
+            self.note_cost(&pending.act, nonce, &sent);
             let status = if sent.success { "success" } else { "reverted" };
             metrics::counter!("opml_transactions_total", "status" => status).increment(1);
             metrics::counter!("opml_gas_used_total").increment(sent.gas);
@@ -447,8 +426,6 @@ impl Wallet {
                 self.thirsty.insert(name.clone(), (next, head.number));
                 self.forget(nonce)?;
             }
-            // The balance that is known is that from before.
-            self.known = None;
             return Ok(Some(Mined { name, hash, sent }));
         }
         // Either the node is wrong about the nonce or doesn't have the receipt yet, or another program used the key.
@@ -487,7 +464,7 @@ impl Wallet {
     /// The most that a transaction with so much gas can offer for it, if all others in flight are paid for too.
     async fn affordable(&mut self, pending: &Pending, gas: u64, head: &Head) -> u128 {
         let others = self.committed().saturating_sub(cost(&pending.act, pending.gas, pending.bid));
-        let Ok(Account { balance, .. }) = self.standing(head).await else { return u128::MAX };
+        let Ok(Account { balance, .. }) = self.standing(U256::MAX, head).await else { return u128::MAX };
         let left = balance.saturating_sub(others).saturating_sub(pending.act.value);
         (left / U256::from(gas.max(1))).saturating_to()
     }

@@ -235,7 +235,8 @@ async fn what_no_node_would_accept_gets_no_nonce() {
     let balance = |wei: u128| json!([wallet.address(), format!("{wei:#x}")]);
     let (bond, gas) = (10u128.pow(17), 10u128.pow(15));
     chain.ask("anvil_setBalance", balance(bond + 1)).await;
-    let head = chain.mine(1).await;
+    // What is known of an account is believed only from a block to its child.
+    let head = chain.mine(2).await;
     let bonded = Act { value: U256::from(bond), ..gift("bond", None, 0) };
     let error = wallet.submit(bonded.clone(), &head).await.expect_err("too little for the gas").to_string();
     let expected =

@@ -230,6 +230,10 @@ impl Desk {
         self.1.block_on(self.0.look(order)).expect("an answer")
     }
 
+    fn waiting(&self) -> u64 {
+        self.1.block_on(self.0.waiting(&[MODEL])).expect("an answer")
+    }
+
     /// The bytes and the name of the next job.
     fn take(&self) -> Option<(Vec<u8>, String)> {
         let taken = self.1.block_on(self.0.take(&[MODEL])).expect("an answer")?;
@@ -261,8 +265,9 @@ fn jobs_are_taken_by_deadline_and_done_once() {
         assert_eq!(player.look(order), Progress::Waiting);
     }
     // Each has a job of its own, and nobody takes one about another model.
+    assert_eq!(one.waiting(), 2);
     let (bytes, soons) = two.take().expect("a job");
-    assert_eq!(bytes, b"soon");
+    assert_eq!((bytes.as_slice(), one.waiting()), (&b"soon"[..], 1));
     assert_eq!(one.take().map(|(bytes, _)| bytes).as_deref(), Some(&b"late"[..]));
     assert_eq!(one.take(), None);
     // A worker that isn't heard of loses its job.
@@ -299,6 +304,7 @@ fn a_job_that_nobody_can_do_fails_until_it_is_ordered_again() {
     one.fail(&name, "out of\0 memory");
     // Others may try, but not the one who has.
     assert_eq!((player.look(&order), one.take()), (Progress::Waiting, None));
+    assert_eq!((one.waiting(), two.waiting()), (0, 1));
     assert!(two.take().is_some());
     two.fail(&name, "no file");
     assert_eq!(player.look(&order), Progress::Waiting);

@@ -5,6 +5,7 @@
 //! An image that was checked at an earlier start, and whose file is still the same, may run at once. It is
 //! checked again all the same, since a disk can lose bits without a trace.
 
+use crate::health::Health;
 use crate::model::LoadedModel;
 use crate::player::PlayerError;
 use chain::{Store, StoreError};
@@ -52,6 +53,8 @@ pub(crate) struct Checks {
     /// What the store has still to be told: the stamps of sound images, and none for damaged ones.
     unwritten: Vec<(B256, Option<Stamp>)>,
     reported: Instant,
+    /// Who is told of damaged images.
+    health: Arc<Health>,
 }
 
 impl Checks {
@@ -59,8 +62,9 @@ impl Checks {
     pub(crate) fn start(
         store: Arc<Store>,
         models: &HashMap<B256, Arc<LoadedModel>>,
+        health: Arc<Health>,
     ) -> Result<Self, PlayerError> {
-        let new = Self::new(store, models)?;
+        let new = Self::new(store, models, health)?;
         let waiting: Vec<Arc<Check>> = new.running.values().cloned().collect();
         // Nobody waits for this thread: a player that is stopped need not finish its checks.
         let run = move || waiting.iter().for_each(|check| check.run());
@@ -68,7 +72,11 @@ impl Checks {
         Ok(new)
     }
 
-    fn new(store: Arc<Store>, models: &HashMap<B256, Arc<LoadedModel>>) -> Result<Self, StoreError> {
+    fn new(
+        store: Arc<Store>,
+        models: &HashMap<B256, Arc<LoadedModel>>,
+        health: Arc<Health>,
+    ) -> Result<Self, StoreError> {
         let mut running = HashMap::new();
         for (&id, model) in models.iter().filter(|(_, model)| !model.image.is_verified()) {
             let known = store.load::<Stamp>(&entry(id))?;
@@ -76,13 +84,13 @@ impl Checks {
             let (name, bytes) = (&model.name, model.image.stored());
             let meanwhile = match trusted {
                 true => "it is used meanwhile, since its file is the one that was checked before",
-                false => "until that is done, the player neither answers nor challenges nor moves",
+                false => "until that is done, nothing is computed about the model",
             };
             tracing::info!(model = name, bytes, "checking the image; {meanwhile}");
             let (model, done, verdict) = (Arc::clone(model), AtomicU64::new(0), OnceLock::new());
             running.insert(id, Arc::new(Check { model, trusted, done, verdict }));
         }
-        Ok(Self { store, running, unwritten: Vec::new(), reported: Instant::now() })
+        Ok(Self { store, running, unwritten: Vec::new(), reported: Instant::now(), health })
     }
 
     /// Whether a model may run.
@@ -103,6 +111,7 @@ impl Checks {
                         tracing::error!(model, "what was answered about it since the start may be wrong");
                     }
                     metrics::counter!("opml_damaged_images_total").increment(1);
+                    self.health.check(model, Some(error.to_string()));
                     models.remove(&id);
                     self.unwritten.push((id, None));
                 }
@@ -164,7 +173,8 @@ mod tests {
             let image = Image::open(&self.path).expect("an image");
             let model = Arc::new(LoadedModel::new(image, None).expect("a model"));
             let models = HashMap::from([(model.id(), model)]);
-            let checks = Checks::new(Arc::clone(&self.store), &models).expect("a store");
+            let health = Arc::new(Health::of_worker(600));
+            let checks = Checks::new(Arc::clone(&self.store), &models, health).expect("a store");
             (*models.keys().next().expect("a model"), models, checks)
         }
 
@@ -213,6 +223,12 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(setting.checked(), [false, true, false]);
         }
+        let (_, mut models, mut checks) = setting.start();
+        assert_eq!(checks.health.report().status, "ok");
+        checks.running.values().for_each(|check| check.run());
+        checks.follow(&mut models).expect("a store");
+        let reasons = checks.health.report().reasons;
+        assert!(reasons.len() == 1 && reasons[0].starts_with("check: "), "{reasons:?}");
     }
 
     #[test]
@@ -232,7 +248,7 @@ mod tests {
         let setting = Setting::new();
         let (id, models, _) = setting.start();
         models[&id].image.verify(|_| ()).expect("a sound image");
-        let checks = Checks::new(Arc::clone(&setting.store), &models).expect("a store");
+        let checks = Checks::new(Arc::clone(&setting.store), &models, Arc::default()).expect("a store");
         assert!(checks.running.is_empty() && checks.admit(id));
     }
 }

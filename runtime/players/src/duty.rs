@@ -115,6 +115,12 @@ impl Case {
         self.answer.standing == Standing::Final || self.hash == B256::ZERO
     }
 
+    /// Whether nobody challenges the last answer: then no game against it is running, known or not.
+    #[must_use]
+    pub fn is_unchallenged(&self) -> bool {
+        matches!(self.answer.standing, Standing::Pending | Standing::Final) && self.answer.openGames.is_zero()
+    }
+
     /// The next time at which something may be too late, in seconds since 1970, if answers can be challenged for
     /// so many seconds.
     #[must_use]
@@ -165,6 +171,13 @@ pub enum Duty {
     Settle,
     /// Get the bond of a game back.
     Reclaim(U256),
+}
+
+impl Duty {
+    /// Whether nothing is lost if it is done later.
+    pub(crate) fn can_wait(&self) -> bool {
+        matches!(self, Self::Answer | Self::Settle | Self::Reclaim(_))
+    }
 }
 
 impl Display for Duty {
@@ -230,6 +243,26 @@ pub fn duties(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) ->
     }
     let games = case.games.iter().filter_map(|(id, standing)| about_game(me, now, case, *id, standing));
     games.chain(about_answer(role, me, terms, now, case)).collect()
+}
+
+/// From when on `me` may have something to do about a case, if nothing else changes: at once if there is something now,
+/// since it may have to be tried again, or a game is running.
+#[must_use]
+pub fn next_duty(role: &Role, me: Address, terms: &Terms, now: u64, case: &Case) -> u64 {
+    /// After so many seconds, gas may be cheap enough for a callback.
+    const CHEAPER: u64 = 60;
+    let (answer, playing) = (&case.answer, case.games.iter().any(|(_, game)| game.is_running()));
+    if playing || !duties(role, me, terms, now, case).is_empty() {
+        return 0;
+    }
+    let calls_back = case.request.as_ref().is_some_and(|request| request.callback != Address::ZERO);
+    match answer.standing {
+        Standing::None | Standing::Overturned if calls_back && !case.answered => now.saturating_add(CHEAPER),
+        Standing::Pending if answer.asserter == me => {
+            answer.posted.to::<u64>().saturating_add(terms.window.into())
+        }
+        _ => u64::MAX,
+    }
 }
 
 fn about_game(me: Address, now: u64, case: &Case, id: U256, standing: &GameStanding) -> Option<Duty> {

@@ -226,6 +226,7 @@ impl Player {
             return;
         }
         let Job { ref name, request, hash, ref model, .. } = job;
+        self.view.wake_at(request, 0);
         match result {
             Ok(Found::Result(mut computed)) => {
                 let (result, bytes) = (Short(computed.result), computed.bytes());

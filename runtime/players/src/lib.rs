@@ -19,6 +19,7 @@ mod model;
 mod notes;
 mod perform;
 mod player;
+mod rhythm;
 mod show;
 mod task;
 mod view;
@@ -28,7 +29,7 @@ mod worker;
 pub use book::{Book, BookError, Position};
 pub use duty::{
     Case, Duty, GameStanding, Role, can_be_settled, challenger_of, concerns, duties, game_id, game_ids,
-    game_of,
+    game_of, next_duty,
 };
 pub use health::{Health, Report};
 pub use inputs::{Preimages, root as input_root};
@@ -40,4 +41,4 @@ pub use player::{Config, Player, PlayerError};
 pub use task::{Found, Parcel, Task, Turn};
 pub use view::{statuses, stored};
 pub use work::{Inference, Tamper, WorkError};
-pub use worker::{Worker, leave};
+pub use worker::{Worker, WorkerConfig, leave};

@@ -262,7 +262,7 @@ impl Player {
         let open = asserter * cost(Side::Asserter) + challenger * cost(Side::Challenger);
         let needed = bond.saturating_add(cost(side)).saturating_add(open);
         // Asked for once per head: what can't be paid for is tried at every look.
-        let balance = self.wallet.balance(head).await?.saturating_sub(self.wallet.committed());
+        let balance = self.wallet.available(needed, head).await?;
         if balance >= needed {
             self.games[usize::from(side == Side::Challenger)] += 1;
             self.config.health.money(what(side), None);

@@ -2,12 +2,13 @@
 
 use crate::book::BookError;
 use crate::check::Checks;
-use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, duties};
+use crate::duty::{Case, Duty, GameStanding, Role, challenger_of, duties, next_duty};
 use crate::health::Health;
 use crate::inputs::Preimages;
 use crate::jobs::{Jobs, Workers};
 use crate::model::{Computed, LoadedModel};
 use crate::notes::Notes;
+use crate::rhythm::Rhythm;
 use crate::show::GameName;
 use crate::view::View;
 use crate::work::{Inferences, Tamper};
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// The settings of a player.
 #[derive(Clone)]
@@ -100,6 +102,11 @@ impl PlayerError {
         }
     }
 
+    /// Whether a contract refuses what the player wants to do.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Wallet(WalletError::Node(NodeError::Reverted { .. })))
+    }
+
     /// Whether another player has taken over this one's part.
     fn is_end(&self) -> bool {
         matches!(self.of_store(), Some(StoreError::Taken(_)))
@@ -140,8 +147,9 @@ pub struct Player {
     pub(crate) games: [u64; 2],
     /// What was logged and is not to be logged again.
     pub(crate) notes: Notes,
-    /// The last head that was looked at.
+    /// The last head that was looked at, and how regularly heads come.
     last: Option<Head>,
+    rhythm: Rhythm,
     /// How many looks there were at new heads.
     looks: u64,
     /// How many requests were closed since the store was made smaller.
@@ -243,9 +251,8 @@ impl Player {
         let models: HashMap<B256, Arc<LoadedModel>> =
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
         let (account, eth) = (wallet.address(), Ether(balance));
-        let view =
-            View::open(Arc::clone(&store), service, account, terms.window.into(), block, models.clone())?;
-        let checks = Checks::start(Arc::clone(&store), &models)?;
+        let view = View::open(Arc::clone(&store), service, account, &terms, block, models.clone())?;
+        let checks = Checks::start(Arc::clone(&store), &models, Arc::clone(&config.health))?;
         let preimages = Preimages::new(config.inputs.clone());
         tracing::info!(%account, %eth, chain = chain_id, %service, role = config.role.name(), "ready");
         let jobs = Jobs::new(config.workers.clone());
@@ -268,6 +275,7 @@ impl Player {
             games: [0, 0],
             notes: Notes::default(),
             last: None,
+            rhythm: Rhythm::default(),
             looks: 0,
             closed: 0,
         };
@@ -325,7 +333,8 @@ impl Player {
                 self.config.poll_interval,
                 Duration::from_secs((u64::from(self.terms.clock) / 20).clamp(1, 30)),
             );
-            let pause = (interval * 2u32.saturating_pow(failures.min(6))).min(most.max(interval));
+            let longer = interval * 2u32.saturating_pow(failures.min(6));
+            let pause = longer.max(self.quiet(failures)).min(most.max(interval));
             if let Err(error) = looked {
                 self.config.health.poll_failed(&error);
                 metrics::counter!("opml_failed_polls_total").increment(1);
@@ -354,6 +363,14 @@ impl Player {
         }
     }
 
+    /// For how long nothing can be seen on the chain, if nothing else waits for a look.
+    fn quiet(&self, failures: u32) -> Duration {
+        let is_pressed = self.view.is_curious() || self.wallet.is_pressed();
+        let until =
+            self.rhythm.quiet_until(self.config.poll_interval).filter(|_| failures == 0 && !is_pressed);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
     /// Looks at the chain once and does what is due. It goes on where something fails, and returns the first
     /// error.
     pub async fn look(&mut self) -> Result<(), PlayerError> {
@@ -363,7 +380,9 @@ impl Player {
         }
         let mut troubles = Vec::new();
         troubles.extend(self.checks.follow(&mut self.models).err().map(PlayerError::from));
+        let asked = Instant::now();
         let head = self.node.head().await?;
+        self.rhythm.note(&head, asked);
         metrics::gauge!("opml_head_block").set(head.number as f64);
         metrics::gauge!("opml_head_standstill_seconds").set(self.node.standstill().as_secs_f64());
         let is_new = self.last.is_none_or(|last| last.hash != head.hash);
@@ -404,71 +423,65 @@ impl Player {
     /// Does what is due in every case, those with the nearest deadline first.
     async fn do_duties(&mut self, head: &Head) -> Option<PlayerError> {
         let gas_price = chain::bid(&self.config.fees, head.base_fee, 1, 0, false).max_fee;
-        let (mut open, mut nearest, mut undone) = (0u32, u64::from(self.terms.clock), 0u32);
         let mut trouble = None;
-        self.games = self.count_games();
-        for id in self.view.ids() {
-            let Some(mut case) = self.view.take(id) else { continue };
+        let (role, me) = (self.config.role, self.wallet.address());
+        self.games = self.view.paid_games();
+        for id in self.view.in_need(head.time) {
+            let Some(mut case) = self.view.case(id).cloned() else { continue };
             case.gas_price = gas_price;
             case.truth = self.results.get(&case.hash).map(|computed| computed.result);
-            for (game, standing) in &case.games {
-                if let GameStanding::Open(state) = standing {
-                    open += 1;
-                    let place = state.place();
-                    let mine = challenger_of(*game) == self.wallet.address();
-                    if mine == (place.mover == Side::Challenger) {
-                        nearest = nearest.min(place.deadline().saturating_sub(head.time));
-                    }
-                }
-            }
-            for duty in duties(&self.config.role, self.wallet.address(), &self.terms, head.time, &case) {
-                if let Err(error) = self.perform(&duty, &case, head).await {
-                    undone += u32::from(self.report(&duty, &case, &error));
+            let duties = duties(&role, me, &self.terms, head.time, &case);
+            let mut refused = false;
+            for duty in &duties {
+                if let Err(error) = self.perform(duty, &case, head).await {
+                    refused |= error.is_refusal();
+                    self.report(duty, &case, &error);
                     trouble = trouble.or(matches!(error, PlayerError::Node(_)).then_some(error));
                 }
             }
             self.log_outcomes(&case);
-            self.view.put(case);
+            // What the contract refuses it refuses until the next block. If there is a deadline, the node may be behind.
+            let next = match refused && duties.iter().all(Duty::can_wait) {
+                true => head.time.saturating_add(1),
+                false => next_duty(&role, me, &self.terms, head.time, &case),
+            };
+            self.view.wake_at(id, next);
         }
         // Everything at once: in several games, every second counts.
         trouble = trouble.or(self.wallet.flush().await.err().map(PlayerError::from));
-        metrics::gauge!("opml_open_games").set(f64::from(open));
-        metrics::gauge!("opml_undone_duties").set(f64::from(undone));
-        // If nothing is due, use the whole clock: an alarm ends with its game.
-        metrics::gauge!("opml_nearest_deadline_seconds").set(nearest as f64);
-        let pressed = nearest < u64::from(self.terms.clock);
-        self.config.health.deadline(pressed.then_some(head.time.saturating_add(nearest)));
+        self.tell_deadline(head);
         trouble
     }
 
-    /// How many games may have to be paid for: as the asserter, one for every answer that may be challenged and
-    /// those that are; and those as the challenger.
-    fn count_games(&self) -> [u64; 2] {
-        let (me, mut games) = (self.wallet.address(), [0, 0]);
-        for case in self.view.cases() {
-            if case.answer.standing == Standing::Pending && case.answer.asserter == me {
-                games[0] += case.answer.openGames.to::<u64>().max(1);
+    /// Notes when the nearest clock ends that runs against the player.
+    fn tell_deadline(&self, head: &Head) {
+        let (mut open, mut nearest, clock) = (0u32, u64::MAX, u64::from(self.terms.clock));
+        for (game, standing) in self.view.games() {
+            let GameStanding::Open(state) = standing else { continue };
+            let (place, mine) = (state.place(), challenger_of(game) == self.wallet.address());
+            open += 1;
+            if mine == (place.mover == Side::Challenger) {
+                nearest = nearest.min(place.deadline().saturating_sub(head.time));
             }
-            let open = case.games.iter().filter(|(id, game)| challenger_of(*id) == me && game.is_running());
-            games[1] += open.count() as u64;
         }
-        games
+        metrics::gauge!("opml_open_games").set(f64::from(open));
+        // If nothing is due, use the whole clock: an alarm ends with its game.
+        metrics::gauge!("opml_nearest_deadline_seconds").set(nearest.min(clock) as f64);
+        let pressed = nearest < clock;
+        self.config.health.deadline(pressed.then_some(head.time.saturating_add(nearest)));
     }
 
-    /// Logs once why a duty can't be done. It is tried again at every look. Says whether that is a reason to worry.
-    fn report(&mut self, duty: &Duty, case: &Case, error: &PlayerError) -> bool {
+    /// Logs once why a duty can't be done. It is tried again.
+    fn report(&mut self, duty: &Duty, case: &Case, error: &PlayerError) {
+        // The next block will be late enough.
+        if matches!(error, PlayerError::Wallet(WalletError::Node(error)) if error.is("Early")) {
+            return;
+        }
         let (request, model) = (case.id, self.model_name(case));
-        match error {
-            // The next block will be late enough.
-            PlayerError::Wallet(WalletError::Node(error)) if error.is("Early") => false,
-            error => {
-                let deadline = Some(case.deadline(self.terms.window.into())).filter(|at| *at < u64::MAX);
-                self.config.health.waits(request, duty, deadline, error);
-                if self.notes.is_new(case.id, &format!("not done/{duty:?}/{error}")) {
-                    tracing::warn!(%request, model, %duty, %error, "cannot do it now; trying again at every look");
-                }
-                true
-            }
+        let deadline = Some(case.deadline(self.terms.window.into())).filter(|at| *at < u64::MAX);
+        self.config.health.waits(request, duty, deadline, error);
+        if self.notes.is_new(case.id, &format!("not done/{duty:?}/{error}")) {
+            tracing::warn!(%request, model, %duty, %error, "cannot do it now; trying again");
         }
     }
 
@@ -502,9 +515,8 @@ impl Player {
 
     /// Forgets a request that is over, and everything that was kept for it.
     async fn close(&mut self, id: U256, head: &Head) -> Result<(), PlayerError> {
-        if let Some(case) = self.view.take(id) {
+        if let Some(case) = self.view.case(id).cloned() {
             let certain = self.is_certain(&case, head).await;
-            self.view.put(case);
             // It is believed for ever. If a node has lied, its state is read again.
             if !certain? {
                 return Ok(());
@@ -532,7 +544,7 @@ impl Player {
     /// is in it, and that costs little for each.
     fn compact(&mut self) -> Result<(), PlayerError> {
         const LEAST: usize = 100;
-        if self.closed >= self.view.cases().count().max(LEAST) {
+        if self.closed >= self.view.open_cases().max(LEAST) {
             // If it fails, not at every look: it can wait.
             self.closed = 0;
             self.store.compact()?;

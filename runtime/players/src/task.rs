@@ -59,6 +59,18 @@ pub enum Found {
 }
 
 impl Found {
+    /// The bytes for another machine.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        pack(self)
+    }
+
+    /// What another machine has packed; `None` if it hasn't.
+    #[must_use]
+    pub fn unpack(bytes: &[u8]) -> Option<Self> {
+        unpack(bytes)
+    }
+
     /// Whether it can be what a task about a model comes to, as far as that shows. What comes from another machine may
     /// be damaged.
     #[must_use]
@@ -124,14 +136,28 @@ pub struct Parcel {
     pub task: Task,
 }
 
+impl Parcel {
+    /// The bytes for another machine.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        pack(self)
+    }
+
+    /// What another machine has packed; `None` if it hasn't.
+    #[must_use]
+    pub fn unpack(bytes: &[u8]) -> Option<Self> {
+        unpack(bytes)
+    }
+}
+
 /// Bytes for another machine.
-pub(crate) fn pack<T: Serialize>(value: &T) -> Vec<u8> {
+fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     // Numbers, bytes and lists can always be written.
     postcard::to_stdvec(value).unwrap_or_default()
 }
 
 /// What another machine has packed; `None` if it hasn't.
-pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
     rest.is_empty().then_some(value)
 }

@@ -6,16 +6,18 @@
 //! out: a request, since their numbers are sequential; an answer or a game, since the state tells of it.
 //! Then the events are read again, backwards and by other nodes if there are any, until nothing is missing.
 
+mod cases;
 mod events;
 mod search;
 mod states;
 
 use crate::book::Book;
-use crate::duty::Case;
+use crate::duty::{Case, GameStanding};
 use crate::model::LoadedModel;
 use crate::player::PlayerError;
+use cases::Cases;
 use chain::{Head, Nodes, Store, StoreError};
-use contracts::{Address, B256, U256};
+use contracts::{Address, B256, Terms, U256};
 use search::{Search, Vain};
 pub use states::{statuses, stored};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -29,6 +31,8 @@ const COMPARED_EVERY: u64 = 32;
 const BURIED: u64 = 64;
 /// The block from which on events are read is written after so many blocks.
 const SAVED_EVERY: u64 = 16;
+/// What seems unchanged is read after this part of a clock, or after so many seconds if that is less.
+const EXAMINED: (u64, u64) = (40, 60);
 
 /// The requests, answers and games that concern a player.
 pub(crate) struct View {
@@ -37,8 +41,9 @@ pub(crate) struct View {
     store: Arc<Store>,
     service: Address,
     me: Address,
-    /// How long an answer can be challenged, in seconds.
-    window: u64,
+    /// The seconds between two calls that only ask about what seems unchanged, and the time of the last one.
+    pause: u64,
+    examined_at: u64,
     /// The block after which events can occur.
     first: u64,
     /// The first block whose events haven't been read, and what the store has of that.
@@ -51,7 +56,7 @@ pub(crate) struct View {
     /// The block at which old heads were last compared.
     compared: u64,
     /// The requests that may still concern the player.
-    cases: BTreeMap<U256, Case>,
+    cases: Cases,
     /// Since which block a request is final or cancelled.
     over: HashMap<U256, u64>,
     /// The lowest number of which no request is known.
@@ -80,7 +85,7 @@ impl View {
         store: Arc<Store>,
         service: Address,
         me: Address,
-        window: u64,
+        terms: &Terms,
         first: u64,
         models: HashMap<B256, Arc<LoadedModel>>,
     ) -> Result<Self, PlayerError> {
@@ -89,12 +94,14 @@ impl View {
         let fresh = (first, U256::ONE);
         let (next, unknown) =
             if new_models { fresh } else { store.load::<(u64, U256)>(READ)?.unwrap_or(fresh) };
-        let cases: BTreeMap<U256, Case> = book.ids().into_iter().map(|id| (id, Case::unseen(id))).collect();
+        let ids = book.ids();
+        let (parts, most) = EXAMINED;
         Ok(Self {
             store,
             service,
             me,
-            window,
+            pause: (u64::from(terms.clock) / parts).min(most),
+            examined_at: 0,
             first,
             next,
             saved: next,
@@ -103,46 +110,52 @@ impl View {
             compared: 0,
             over: HashMap::new(),
             unknown,
-            known: cases.keys().filter(|id| **id >= unknown).copied().collect(),
+            known: ids.iter().filter(|id| **id >= unknown).copied().collect(),
             recent: BTreeMap::new(),
             others: BTreeMap::new(),
             missing: BTreeSet::new(),
-            changed: cases.keys().copied().collect(),
+            changed: ids.iter().copied().collect(),
             examined: U256::ZERO,
             search: None,
             vain: Vain::default(),
             credited: true,
-            cases,
+            cases: Cases::new(me, terms.window.into(), ids),
             book,
         })
     }
 
-    /// The requests that may concern the player, those with the nearest deadline first.
-    pub(crate) fn ids(&self) -> Vec<U256> {
-        let mut ids: Vec<(u64, U256)> =
-            self.cases.values().map(|case| (case.deadline(self.window), case.id)).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|(_, id)| id).collect()
+    /// The requests in which something may be due, those with the nearest deadline first.
+    pub(crate) fn in_need(&mut self, now: u64) -> Vec<U256> {
+        self.cases.due(now)
     }
 
-    /// Takes a request out, to work on it.
-    pub(crate) fn take(&mut self, id: U256) -> Option<Case> {
-        self.cases.remove(&id)
+    /// A request that may concern the player.
+    pub(crate) fn case(&self, id: U256) -> Option<&Case> {
+        self.cases.get(id)
     }
 
-    /// Puts a request back.
-    pub(crate) fn put(&mut self, case: Case) {
-        self.cases.insert(case.id, case);
+    /// Has a request looked at from this time on, or as soon as it has changed.
+    pub(crate) fn wake_at(&mut self, id: U256, time: u64) {
+        self.cases.wake_at(id, time);
     }
 
-    /// All of them.
-    pub(crate) fn cases(&self) -> impl Iterator<Item = &Case> {
-        self.cases.values()
+    /// How many requests may concern the player.
+    pub(crate) fn open_cases(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// The running games.
+    pub(crate) fn games(&self) -> impl Iterator<Item = (U256, &GameStanding)> {
+        self.cases.running_games()
+    }
+
+    /// How many games may have to be paid for, as the asserter and as the challenger.
+    pub(crate) fn paid_games(&self) -> [u64; 2] {
+        self.cases.games()
     }
 
     /// Has the state of a request read at the next look, whatever the events say.
     pub(crate) fn doubt(&mut self, id: U256) {
-        // It may be taken out at the moment.
         self.changed.insert(id);
     }
 
@@ -153,7 +166,7 @@ impl View {
 
     /// How many events are known to be missing.
     pub(crate) fn lacks(&self) -> usize {
-        self.missing.len() + self.cases.values().filter(|case| case.misses_events(self.me)).count()
+        self.missing.len() + self.cases.lacking().len()
     }
 
     /// Looks at the chain as of a head. What fails is tried again at the next look, and doesn't hold up the rest.
@@ -161,7 +174,8 @@ impl View {
     pub(crate) async fn look(&mut self, nodes: &Nodes, head: &Head, spare: bool) -> Vec<PlayerError> {
         let mut troubles = Vec::new();
         let mut note = |result: Result<(), PlayerError>| troubles.extend(result.err());
-        let mut spare = spare;
+        // The last time may have been that of a block that was yet to come.
+        let mut spare = spare && head.time.abs_diff(self.examined_at) >= self.pause;
         // A node may have told of a block that is yet to come.
         self.compared = self.compared.min(head.number);
         self.next = self.next.min(head.number.saturating_add(1));
@@ -171,7 +185,7 @@ impl View {
             note(self.compare(nodes, head).await);
         }
         // What doesn't depend on each other is asked for at the same time: a round trip may take a second.
-        let (service, ids, games) = (self.service, self.due(spare), self.running_games());
+        let (service, ids, games) = (self.service, self.due(spare, head), self.running_games());
         let next = self.next.clamp(self.first.min(head.number), head.number);
         let is_read = self.heads.get(&head.number) == Some(&head.hash) && self.next > head.number;
         let events = async {
@@ -204,10 +218,7 @@ impl View {
     /// The requests that are final or cancelled and have no game of the player's left, once that is buried.
     pub(crate) fn over(&self, head: &Head) -> Vec<U256> {
         let buried = self.over.iter().filter(|(_, since)| head.number >= since.saturating_add(BURIED));
-        let playing = |id: &U256| {
-            self.cases.get(id).is_some_and(|case| case.games.iter().any(|(_, game)| game.is_running()))
-        };
-        buried.map(|(id, _)| *id).filter(|id| !playing(id)).collect()
+        buried.map(|(id, _)| *id).filter(|id| !self.cases.playing().contains(id)).collect()
     }
 
     /// Forgets a request, and removes these entries of the store with it. Returns the hashes that it has had.
@@ -219,7 +230,7 @@ impl View {
         let hashes = self.book.close(id)?;
         self.book.save(gone)?;
         self.over.remove(&id);
-        self.cases.remove(&id);
+        self.cases.remove(id);
         self.changed.remove(&id);
         self.missing.remove(&id);
         Ok(hashes)

@@ -2,10 +2,11 @@
 //! them.
 
 use crate::check::Checks;
+use crate::health::Health;
 use crate::model::{LoadedModel, inputs_commitment};
 use crate::player::PlayerError;
 use crate::show::Short;
-use crate::task::{Found, Parcel, Task, pack, unpack};
+use crate::task::{Found, Parcel, Task};
 use crate::work::{Inference, Inferences, WorkError};
 use chain::{MOST_JOB_BYTES, Order, Progress, Queue, Store, StoreError, Taken};
 use contracts::B256;
@@ -31,14 +32,14 @@ pub async fn leave(
     parcel: Parcel,
     deadline: u64,
 ) -> Result<Found, WorkError> {
-    let order = Order::new(parcel.model, pack(&parcel), deadline);
+    let order = Order::new(parcel.model, parcel.pack(), deadline);
     let (mut asked, mut failures) = (None::<Instant>, 0u32);
     loop {
         let looked = look(queue, &order, &mut asked).await;
         failures = if looked.is_ok() { 0 } else { failures.saturating_add(1) };
         match looked {
             Ok(Progress::Done(bytes)) => {
-                match unpack(&bytes).filter(|found: &Found| found.fits(&parcel.task, model)) {
+                match Found::unpack(&bytes).filter(|found| found.fits(&parcel.task, model)) {
                     Some(found) => return Ok(found),
                     // Done once more, it is hopefully right.
                     None => {
@@ -87,27 +88,40 @@ pub struct Worker {
     models: HashMap<B256, Arc<LoadedModel>>,
     checks: Checks,
     inferences: Inferences,
-    /// How many tasks it does at the same time.
-    most: usize,
-    /// How many bytes of memory the process may hold.
-    max_memory: Option<u64>,
-    /// The time between two signs of life.
-    beat: Duration,
+    config: WorkerConfig,
     /// What the database has still to be told.
-    done: Vec<Outcome>,
+    done: Vec<(String, Outcome)>,
 }
 
-/// The name of a job, and what it came to, packed.
-type Outcome = (String, Result<Vec<u8>, String>);
+/// How a worker works.
+pub struct WorkerConfig {
+    /// How many tasks it does at the same time.
+    pub most: usize,
+    /// How many bytes of memory the process may hold.
+    pub max_memory: Option<u64>,
+    /// The time between two signs of life.
+    pub beat: Duration,
+    /// Who is told how it is.
+    pub health: Arc<Health>,
+}
+
+/// A job that is being done.
+struct Job {
+    name: String,
+    /// The name of its model.
+    model: String,
+}
+
+/// What a job came to, packed.
+type Outcome = Result<Vec<u8>, String>;
 
 impl Worker {
-    /// A worker with these models. It gives a sign of life after each `beat`.
+    /// A worker with these models. The store has which images were checked before.
     pub fn new(
         queue: Arc<Queue>,
+        store: Store,
         models: Vec<LoadedModel>,
-        most: usize,
-        max_memory: Option<u64>,
-        beat: Duration,
+        config: WorkerConfig,
     ) -> Result<Self, PlayerError> {
         let models: HashMap<B256, Arc<LoadedModel>> =
             models.into_iter().map(|model| (model.id(), Arc::new(model))).collect();
@@ -115,28 +129,29 @@ impl Worker {
             let runs = if model.native.is_some() { "natively" } else { "in the machine" };
             tracing::info!(model = model.name, %id, runs, "the model is ready");
         }
-        let checks = Checks::start(Arc::new(Store::in_memory()?), &models)?;
+        let checks = Checks::start(Arc::new(store), &models, Arc::clone(&config.health))?;
         let (inferences, done) = Default::default();
-        Ok(Self { queue, models, checks, inferences, most, max_memory, beat, done })
+        Ok(Self { queue, models, checks, inferences, config, done })
     }
 
     /// Works until `stop` completes. Then others get what it has not done.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        let (mut running, mut names) = (JoinSet::new(), HashMap::new());
-        let mut beats = interval(self.beat);
+        let (mut running, mut jobs) = (JoinSet::new(), HashMap::new());
+        let mut beats = interval(self.config.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0;
         loop {
             let told = tokio::select! {
                 () = &mut stop => break,
-                _ = beats.tick() => self.queue.beat(names.values().cloned().collect()).await,
+                _ = beats.tick() => self.beat(&jobs).await,
                 Some(over) = running.join_next_with_id() => {
-                    self.take(over, &mut names);
-                    self.look(&mut running, &mut names).await
+                    self.take(over, &mut jobs);
+                    self.look(&mut running, &mut jobs).await
                 }
-                () = sleep(pause(failures)) => self.look(&mut running, &mut names).await,
+                () = sleep(pause(failures)) => self.look(&mut running, &mut jobs).await,
             };
+            metrics::gauge!("opml_running_jobs").set(jobs.len() as f64);
             match told {
                 Ok(()) => failures = 0,
                 Err(error) => {
@@ -145,7 +160,7 @@ impl Worker {
                 }
             }
         }
-        let names: Vec<String> = names.into_values().collect();
+        let names: Vec<String> = jobs.into_values().map(|job| job.name).collect();
         if !names.is_empty() {
             tracing::info!(jobs = names.len(), "stopping: others get what is not done");
         }
@@ -157,33 +172,50 @@ impl Worker {
         }
     }
 
-    /// Takes a job, if there is one and it may take more.
+    /// Notes whether the database answers.
+    fn heard<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.config.health.heard(answer.as_ref().err().map(ToString::to_string));
+        answer
+    }
+
+    /// The models that it may run by now.
+    fn admitted(&self) -> Vec<B256> {
+        self.models.keys().copied().filter(|&model| self.checks.admit(model)).collect()
+    }
+
+    /// Gives a sign of life, and looks how much there is to do.
+    async fn beat(&self, jobs: &HashMap<tokio::task::Id, Job>) -> Result<(), StoreError> {
+        let names = jobs.values().map(|job| job.name.clone()).collect();
+        self.heard(self.queue.beat(names).await)?;
+        let waiting = self.heard(self.queue.waiting(&self.admitted()).await)?;
+        metrics::gauge!("opml_waiting_jobs").set(waiting as f64);
+        Ok(())
+    }
+
+    /// Takes jobs, if there are some and it may take more.
     async fn look(
         &mut self,
         running: &mut JoinSet<Outcome>,
-        names: &mut HashMap<tokio::task::Id, String>,
+        jobs: &mut HashMap<tokio::task::Id, Job>,
     ) -> Result<(), StoreError> {
         self.tell().await?;
         self.checks.follow(&mut self.models)?;
-        let models: Vec<B256> =
-            self.models.keys().copied().filter(|&model| self.checks.admit(model)).collect();
-        while names.len() < self.most {
-            let Some(taken) = self.queue.take(&models).await? else { break };
+        while jobs.len() < self.config.most {
+            let taken = self.heard(self.queue.take(&self.admitted()).await)?;
+            let Some(taken) = taken else { break };
             let name = taken.name.clone();
             match self.prepare(&taken) {
                 Some((inference, parcel)) => {
                     let (about, task) = (Short(parcel.model), what(&parcel.task));
-                    let model = self.models.get(&parcel.model).map_or("", |model| &model.name);
+                    let model = inference.model().name.clone();
                     tracing::info!(job = short(&name), model, %about, "took a job: {task}");
-                    let job = name.clone();
-                    let id = running.spawn_blocking(move || {
-                        let done = inference.run(&parcel.task);
-                        (job, packed(done))
-                    });
-                    names.insert(id.id(), name);
+                    let id = running.spawn_blocking(move || packed(inference.run(&parcel.task)));
+                    jobs.insert(id.id(), Job { name, model });
                 }
                 None => {
-                    self.done.push((name, Err("it is not a job about a model with its inputs".to_owned())))
+                    let reason = "it is not a job about a model with its inputs";
+                    tracing::warn!(job = short(&name), "cannot do a job: {reason}");
+                    self.over(name, Err(reason.to_owned()));
                 }
             }
         }
@@ -192,14 +224,14 @@ impl Worker {
 
     /// What is to be run; `None` if the job makes no sense.
     fn prepare(&mut self, taken: &Taken) -> Option<(Arc<Inference>, Parcel)> {
-        let parcel: Parcel = unpack(&taken.job).filter(|_| taken.is_whole())?;
+        let parcel = Parcel::unpack(&taken.job).filter(|_| taken.is_whole())?;
         let model = self.models.get(&parcel.model)?;
         let commitment = inputs_commitment(model.inputs(), &parcel.inputs)?;
         let name = Inferences::name(commitment, parcel.model, parcel.repetitions);
         // A player's next move in a game goes on where the last one has left the machine.
         let inference = self.inferences.find(name).unwrap_or_else(|| {
             let (model, inputs) = (Arc::clone(model), parcel.inputs.clone());
-            let new = Inference::new(model, parcel.repetitions, inputs, None, self.max_memory);
+            let new = Inference::new(model, parcel.repetitions, inputs, None, self.config.max_memory);
             self.inferences.keep(name, new)
         });
         Some((inference, parcel))
@@ -209,36 +241,39 @@ impl Worker {
     fn take(
         &mut self,
         over: Result<(tokio::task::Id, Outcome), JoinError>,
-        names: &mut HashMap<tokio::task::Id, String>,
+        jobs: &mut HashMap<tokio::task::Id, Job>,
     ) {
-        let outcome = match over {
-            Ok((id, outcome)) => {
-                names.remove(&id);
-                outcome
-            }
-            Err(error) => {
-                let Some(name) = names.remove(&error.id()) else { return };
-                (name, Err(WorkError::BrokenOff.to_string()))
-            }
+        let (id, done) = match over {
+            Ok(over) => over,
+            Err(error) => (error.id(), Err(WorkError::BrokenOff.to_string())),
         };
-        match &outcome {
-            (name, Ok(bytes)) => tracing::info!(job = short(name), bytes = bytes.len(), "did a job"),
-            (name, Err(error)) => {
-                tracing::error!(job = short(name), error, "cannot do a job; others may try");
+        let Some(Job { name, model }) = jobs.remove(&id) else { return };
+        match &done {
+            Ok(bytes) => tracing::info!(job = short(&name), model, bytes = bytes.len(), "did a job"),
+            Err(error) => {
+                tracing::error!(job = short(&name), model, error, "cannot do a job; others may try");
                 // It may have been the memory.
                 self.inferences.free();
             }
         }
-        self.done.push(outcome);
+        self.config.health.worked(model, done.as_ref().err().cloned());
+        self.over(name, done);
+    }
+
+    /// Counts what a job came to; the database is told later.
+    fn over(&mut self, name: String, outcome: Outcome) {
+        let how = if outcome.is_ok() { "done" } else { "failed" };
+        metrics::counter!("opml_jobs_total", "outcome" => how).increment(1);
+        self.done.push((name, outcome));
     }
 
     /// Tells the database what is done.
     async fn tell(&mut self) -> Result<(), StoreError> {
         while let Some((name, done)) = self.done.last().cloned() {
-            match done {
-                Ok(result) => self.queue.finish(name, result).await?,
-                Err(reason) => self.queue.fail(name, reason).await?,
-            }
+            self.heard(match done {
+                Ok(result) => self.queue.finish(name, result).await,
+                Err(reason) => self.queue.fail(name, reason).await,
+            })?;
             self.done.pop();
         }
         Ok(())
@@ -246,8 +281,8 @@ impl Worker {
 }
 
 /// What a task came to, packed, or why nothing did.
-fn packed(done: Result<Found, WorkError>) -> Result<Vec<u8>, String> {
-    let bytes = pack(&done.map_err(|error| error.to_string())?);
+fn packed(done: Result<Found, WorkError>) -> Outcome {
+    let bytes = done.map_err(|error| error.to_string())?.pack();
     match bytes.len() <= MOST_JOB_BYTES {
         true => Ok(bytes),
         false => Err("what it came to is too large for the database".to_owned()),

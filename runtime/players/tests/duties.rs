@@ -2,7 +2,9 @@
 
 use contracts::{Address, Answer, B256, Game, Request, Standing, Terms, U256};
 use game::{Clocks, Level, Segment, Side};
-use players::{Case, Duty, GameStanding, Position, Role, concerns, duties, game_id, game_ids, game_of};
+use players::{
+    Case, Duty, GameStanding, Position, Role, concerns, duties, game_id, game_ids, game_of, next_duty,
+};
 
 const ME: Address = Address::repeat_byte(1);
 const THEM: Address = Address::repeat_byte(2);
@@ -231,6 +233,44 @@ fn after_an_overturned_answer_the_true_one_is_given_and_bonds_are_reclaimed() {
     // A game whose current state has not been seen waits for its event.
     overturned.games = vec![(id, GameStanding::Unseen)];
     assert_eq!(what(VALIDATOR, POSTED, &overturned), []);
+}
+
+#[test]
+fn nothing_is_due_before_its_time() {
+    let server = Role { answers: Some(U256::from(5)), ..SERVER };
+    let ends =
+        |standing| [(ME, TRUTH), (THEM, TRUTH), (THEM, LIE)].map(|(by, root)| answer(by, root, standing));
+    let mut answers = vec![no_answer()];
+    answers.extend([Standing::Pending, Standing::Overturned, Standing::Final].into_iter().flat_map(ends));
+    let (mut awaited, mut cases) = (0, Vec::new());
+    for (answer, truth, games) in answers.iter().flat_map(|answer| {
+        let games = [Vec::new(), vec![game(ME, true)], vec![game(THEM, false)]];
+        games
+            .into_iter()
+            .flat_map(move |games| [None, Some(TRUTH)].map(|truth| (answer, truth, games.clone())))
+    }) {
+        for (answered, cancellable, callback) in
+            [(false, 0, Address::ZERO), (true, 0, Address::ZERO), (false, POSTED + WINDOW, THEM)]
+        {
+            let mut new = case(answer.clone());
+            (new.truth, new.games, new.answered, new.cancellable) =
+                (truth, games.clone(), answered, cancellable);
+            new.answer.openGames = U256::from(games.len()).to();
+            new.request.as_mut().expect("a request").callback = callback;
+            cases.push(new);
+        }
+    }
+    for (role, case) in
+        [server, SERVER, VALIDATOR].iter().flat_map(|role| cases.iter().map(move |it| (role, it)))
+    {
+        for now in (POSTED..POSTED + 2 * WINDOW).step_by(10) {
+            let next = next_duty(role, ME, &terms(), now, case);
+            let first = (now..POSTED + 3 * WINDOW).find(|&now| !what(*role, now, case).is_empty());
+            assert!(first.is_none_or(|first| next <= first), "{role:?} {now}: {next} {first:?} {case:?}");
+            awaited += u32::from(next > now && next < u64::MAX);
+        }
+    }
+    assert!(awaited > 0, "some are waited for");
 }
 
 #[test]

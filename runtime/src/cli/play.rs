@@ -6,16 +6,35 @@ use contracts::cost::AT_ONCE;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// What serve and watch have in common.
+/// What serve, watch and work have in common.
 #[derive(Debug, Args)]
-pub struct Playing {
-    /// The images of the models to play for, as `opml compile` writes them
+pub struct Running {
+    /// The images of the models, as `opml compile` writes them
     #[arg(required_unless_present = "config", value_name = "IMAGE")]
     pub models: Vec<PathBuf>,
     /// A TOML file with options: each key is one of these flags without its dashes, and `models` are the images; flags and
     /// variables come first
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Serve Prometheus metrics and the health of this process at this port of this computer, or at an address like
+    /// 10.0.0.7:9000
+    #[arg(long, value_name = "PORT", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
+    /// Threads for native runs; 0 uses every processor
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
+    #[arg(long, visible_alias = "log", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// What serve and watch have in common.
+#[derive(Debug, Args)]
+pub struct Playing {
+    #[command(flatten)]
+    pub running: Running,
     /// The folder for what must survive a crash; use one key and one folder per player
     #[arg(long, value_name = "DIR", default_value = "opml-state")]
     pub state: PathBuf,
@@ -32,9 +51,6 @@ pub struct Playing {
     /// for an opponent who may never answer
     #[arg(long, value_name = "STEPS", default_value_t = AT_ONCE, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub prove_at_once: u64,
-    /// Serve Prometheus metrics and the player's health at this port of this computer, or at an address like 10.0.0.7:9000
-    #[arg(long, value_name = "PORT", value_parser = address)]
-    pub metrics: Option<SocketAddr>,
     /// The pause between two polls of the chain
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..))]
     pub poll: u64,
@@ -45,17 +61,9 @@ pub struct Playing {
     /// higher; what the balance doesn't cover is not answered and not challenged
     #[arg(long, value_name = "AMOUNT", default_value = "0wei")]
     pub reserve_price: Wei,
-    /// Threads for native runs; 0 uses every processor
-    #[arg(long, default_value_t = 0)]
-    pub threads: usize,
     /// Lie in this way, to see what happens
     #[arg(long, value_enum)]
     pub cheat: Option<Cheat>,
-    /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
-    #[arg(long, visible_alias = "log", value_enum, value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
-    #[command(flatten)]
-    pub limits: Limits,
     #[command(flatten)]
     pub network: Network,
     #[command(flatten)]
@@ -68,11 +76,11 @@ pub struct Playing {
 Example:
   export OPML_DATABASE=postgres://opml@db.example/opml PGPASSWORD=...
   opml work model.opml
+  opml work --config opml.toml
   opml watch model.opml --deployment deployment.json    on another machine, with a key")]
 pub struct Work {
-    /// The images of the models to run, as `opml compile` writes them
-    #[arg(required = true, value_name = "IMAGE")]
-    pub models: Vec<PathBuf>,
+    #[command(flatten)]
+    pub running: Running,
     /// The PostgreSQL database of the players: postgres://USER@HOST/NAME, with the password in PGPASSWORD or in ~/.pgpass
     #[arg(long, value_name = "URL", env = "OPML_DATABASE", hide_env_values = true)]
     pub database: String,
@@ -82,14 +90,10 @@ pub struct Work {
     /// Let others have the jobs of this worker when nothing has been heard of it for so long
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub lease: u64,
-    /// Threads for native runs; 0 uses every processor
-    #[arg(long, default_value_t = 0)]
-    pub threads: usize,
-    /// How to write the log, on standard error; RUST_LOG sets the level [default: human, or json with --json]
-    #[arg(long, visible_alias = "log", value_enum, value_name = "FORMAT")]
-    pub log_format: Option<LogFormat>,
-    #[command(flatten)]
-    pub limits: Limits,
+    /// A folder, one per worker, in which it remembers which images it has checked: it can use a large one at once when it
+    /// is started again [default: it checks them before it uses them, at about a second per gigabyte]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
 }
 
 /// An address, or a port of this computer that others can't reach.

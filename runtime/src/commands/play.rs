@@ -1,6 +1,6 @@
 //! `opml serve` and `opml watch`: run the players.
 
-use crate::cli::{Cheat, Limits, LogFormat, Playing, Serve, Watch};
+use crate::cli::{Cheat, Limits, LogFormat, Playing, Running, Serve, Watch};
 use crate::failure::{Failure, Kind};
 use crate::images::load;
 use crate::lies::{liar, lies};
@@ -11,7 +11,7 @@ use chain::{Deployment, Fees, GWEI, PrivateKeySigner, Queue, Store, StoreError};
 use contracts::U256;
 use native::{Native, NativeError};
 use players::{Config, Health, LoadedModel, Player, PlayerError, Role, Tamper, Workers};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,19 +39,12 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
         return Err(Failure::usage("--cheat challenger is for `opml dispute`")
             .hint("`opml watch --cheat output` is a challenger that lies"));
     }
-    if let (true, Some(file)) = (args.models.is_empty(), &args.config) {
-        let failure = Failure::usage(format!("no model is given: {} has no `models`", file.display()));
-        return Err(failure.hint("add models = [\"model.opml\"], or give images on the command line"));
-    }
+    require_models(&args.running)?;
     let key = signer(&args.key)?;
-    log::start(args.log_format.unwrap_or(if output.is_json() { LogFormat::Json } else { LogFormat::Human }))?;
-    let models = load_models(&args.models, args.threads, &args.limits)?;
+    let models = begin(&args.running, output)?;
     create_private_folder(&args.state)?;
     block_on(async {
-        let health = Arc::new(Health::default());
-        if let Some(address) = args.metrics {
-            metrics::start(address, Arc::clone(&health)).await?;
-        }
+        let health = watched(&args.running, Health::default()).await?;
         if let Some(mut player) = player(args, role, key, models, health).await? {
             player.run(interrupted()).await.map_err(|error| match error.of_store() {
                 Some(cause) => about_store(cause),
@@ -61,6 +54,33 @@ fn play(args: &Playing, role: Role, output: Output) -> Result<(), Failure> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// Refuses a file with options that names no models.
+pub fn require_models(args: &Running) -> Result<(), Failure> {
+    match &args.config {
+        Some(file) if args.models.is_empty() => {
+            let failure = Failure::usage(format!("no model is given: {} has no `models`", file.display()));
+            Err(failure.hint("add models = [\"model.opml\"], or give images on the command line"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Starts the log, and loads the models.
+pub fn begin(args: &Running, output: Output) -> Result<Vec<LoadedModel>, Failure> {
+    let usual = if output.is_json() { LogFormat::Json } else { LogFormat::Human };
+    log::start(args.log_format.unwrap_or(usual))?;
+    args.models.iter().map(|path| load_model(path, args.threads, &args.limits)).collect()
+}
+
+/// A health that others can ask for from now on, if that is wanted.
+pub async fn watched(args: &Running, health: Health) -> Result<Arc<Health>, Failure> {
+    let health = Arc::new(health);
+    if let Some(address) = args.metrics {
+        metrics::start(address, Arc::clone(&health)).await?;
+    }
+    Ok(health)
 }
 
 /// The player; none if it was stopped before a node answered, or before it could have its state.
@@ -73,7 +93,10 @@ async fn player(
 ) -> Result<Option<Player>, Failure> {
     let (deployment, nodes) = nodes(&args.network, TIMEOUT)?;
     let (store, workers) = match &args.database {
-        None => (Some(file(args, &deployment, &key)?), Workers::Threads),
+        None => {
+            let path = args.state.join(player_name(&deployment, &key) + ".redb");
+            (Some(state_file(&path)?), Workers::Threads)
+        }
         Some(url) => {
             let queue = Queue::open(url, LEASE).map_err(|error| about_store(&error))?;
             let store = shared(url, &player_name(&deployment, &key)).await?;
@@ -93,7 +116,7 @@ async fn player(
         tamper: args.cheat.map(tamper),
         silent: args.cheat == Some(Cheat::Silent),
         health,
-        max_memory: args.limits.max_memory,
+        max_memory: args.running.limits.max_memory,
     };
     Player::start(config, nodes, key, Arc::new(store), models, interrupted()).await.map_err(|error| {
         match error {
@@ -111,12 +134,11 @@ fn player_name(deployment: &Deployment, key: &PrivateKeySigner) -> String {
     format!("{}-{chain}-{}-{}", deployment.chain_id, deployment.service, key.address())
 }
 
-/// The player's state file.
-fn file(args: &Playing, deployment: &Deployment, key: &PrivateKeySigner) -> Result<Store, Failure> {
-    let path = args.state.join(player_name(deployment, key) + ".redb");
-    Store::open(&path).map_err(|error| {
+/// A state file.
+pub fn state_file(path: &Path) -> Result<Store, Failure> {
+    Store::open(path).map_err(|error| {
         let Failure { kind, hint, .. } = about_store(&error);
-        Failure { kind, hint, ..Failure::about(&path, error) }
+        Failure { kind, hint, ..Failure::about(path, error) }
     })
 }
 
@@ -162,11 +184,6 @@ fn kind(error: &StoreError) -> Kind {
         | StoreError::Unreachable(_)
         | StoreError::Refused { .. } => Kind::Failed,
     }
-}
-
-/// The models of images.
-pub fn load_models(paths: &[PathBuf], threads: usize, limits: &Limits) -> Result<Vec<LoadedModel>, Failure> {
-    paths.iter().map(|path| load_model(path, threads, limits)).collect()
 }
 
 /// A model. It runs natively if its image has a program, otherwise on the machine. Whoever uses a large image checks it

@@ -3,7 +3,8 @@
 use super::{Folder, fixture};
 use contracts::{B256, Bytes, Input, SolValue as _, Source, U256};
 use serde_json::{Value, json};
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // The number of a process that has ended may be another one's by now.
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
         // devnet ends its chain when it is asked to end, not when it is killed.
         let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
         let start = Instant::now();
@@ -57,11 +62,16 @@ impl Net {
     }
 
     pub fn start_empty() -> Self {
+        Self::with_times(12, 20)
+    }
+
+    /// A chain whose service has this window and clock, in seconds.
+    pub fn with_times(window: u32, clock: u32) -> Self {
         let folder = Folder::with_net("mnist-cnn");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port = free_port();
         let port_text = port.to_string();
-        let args = ["devnet", "--port", &port_text, "--window", "12", "--clock", "20"];
+        let [window, clock] = [window, clock].map(|seconds| seconds.to_string());
+        let args = ["devnet", "--port", &port_text, "--window", &window, "--clock", &clock];
         let chain = spawn(&folder, None, &args);
         let start = Instant::now();
         while !folder.path("deployment.json").exists() {
@@ -171,6 +181,32 @@ impl Net {
             let node = chain::Nodes::connect(&self.rpc, Duration::from_secs(10)).await.expect("a node");
             question(node).await.expect("an answer")
         })
+    }
+}
+
+/// A port that nobody has.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port()
+}
+
+/// What a player or a worker tells at its port for metrics, if it does.
+pub fn told(port: u16, page: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.write_all(format!("GET {page} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// Waits until the health has this status, 200 or 503, and returns what is told.
+pub fn wait_for_health(port: u16, status: u16, folder: &Folder) -> String {
+    let start = Instant::now();
+    loop {
+        match told(port, "/health") {
+            Some(text) if text.starts_with(&format!("HTTP/1.1 {status} ")) => return text,
+            other => assert!(start.elapsed() < PATIENCE, "{other:?}: {}", log(folder)),
+        }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

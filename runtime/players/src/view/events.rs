@@ -1,14 +1,19 @@
 //! What the events say has changed, also in a reorganization.
 
 use super::{AGAIN, COMPARED_EVERY, View};
-use crate::duty::{Case, challenger_of, game_of};
+use crate::duty::{challenger_of, game_of};
 use crate::player::PlayerError;
 use chain::{Event, Head, Log, Nodes};
 use contracts::{IDisputeGame, IInferenceService, U256};
 use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How many queries for new events a look makes at most. The next look goes on.
 const MOST_QUERIES: usize = 40;
+/// How long it does so. A node may have told of a block that is yet to come: then each query for the blocks before it
+/// is answered once the next one is there, and such a look goes on for as long as the chain.
+const LONGEST: Duration = Duration::from_secs(4);
 /// How many old heads are known.
 const MOST_HEADS: usize = 64;
 /// How many of the last requests have their blocks known.
@@ -51,7 +56,7 @@ impl View {
             self.recent.iter().filter(|(_, at)| **at > block).map(|(id, _)| *id).collect();
         self.forget(&undone);
         // The state of all others may have changed too.
-        let all: Vec<U256> = self.cases.keys().copied().collect();
+        let all: Vec<U256> = self.cases.ids(U256::ZERO).collect();
         all.into_iter().for_each(|id| self.touch(id));
     }
 
@@ -60,7 +65,7 @@ impl View {
         for id in ids {
             self.recent.remove(id);
             self.others.remove(id);
-            if self.cases.contains_key(id) {
+            if self.cases.contains(*id) {
                 self.touch(*id);
             } else if *id < self.unknown {
                 // It can't be told from a number that was never given.
@@ -93,8 +98,9 @@ impl View {
         // Without the first events, all of them are read again.
         let again = events.is_none();
         let (mut from, mut found) = (start, BTreeSet::new());
+        let began = Instant::now();
         for _ in 0..MOST_QUERIES {
-            if from > head.number {
+            if from > head.number || began.elapsed() >= LONGEST {
                 break;
             }
             let (logs, to) = match events.take() {
@@ -148,7 +154,7 @@ impl View {
         }
         if let Some(Event { data, .. }) = Event::<IDisputeGame::Moved>::of(log) {
             let (request, attempt) = game_of(data.id);
-            if let Some(case) = self.cases.get(&request) {
+            if let Some(case) = self.cases.get(request) {
                 let against_me = case.answer.asserter == self.me && case.answer.attempt == attempt;
                 if against_me || challenger_of(data.id) == self.me {
                     self.book.moved(data);
@@ -157,10 +163,10 @@ impl View {
             self.touch(request);
         } else if let Some(Event { data, .. }) = Event::<IInferenceService::Answered>::of(log) {
             self.book.answered(data.id, block);
-            if let Some(case) = self.cases.get_mut(&data.id) {
-                // Until its state is read. A game against it may be in the same block.
+            // Until its state is read. A game against it may be in the same block.
+            self.cases.change(data.id, |case| {
                 (case.answer.asserter, case.answer.attempt) = (data.asserter, data.attempt);
-            }
+            });
             self.touch(data.id);
         } else if let Some(Event { data, .. }) = Event::<IDisputeGame::Won>::of(log) {
             self.touch(game_of(data.id).0);
@@ -178,8 +184,8 @@ impl View {
 
     /// Has the state of a request read.
     pub(super) fn touch(&mut self, request: U256) {
-        if let Some(case) = self.cases.get_mut(&request) {
-            case.unread = true;
+        if self.cases.contains(request) {
+            self.cases.change(request, |case| case.unread = true);
             self.changed.insert(request);
         }
     }
@@ -192,7 +198,7 @@ impl View {
         }
         if self.book.keeps(event.request.model) {
             if self.book.requested(event) {
-                self.cases.entry(id).or_insert_with(|| Case::unseen(id));
+                self.cases.add(id);
                 self.touch(id);
                 self.missing.remove(&id);
             }

@@ -1,7 +1,6 @@
 //! Events that were missed: found again from the last block backwards.
 
 use super::View;
-use crate::duty::Case;
 use crate::player::PlayerError;
 use chain::{Head, Nodes};
 
@@ -79,9 +78,8 @@ impl View {
 
     /// The block before which no missed event can be: requests are made in the order of their numbers.
     pub(super) fn bottom(&self) -> u64 {
-        let misses = |case: &&Case| case.misses_events(self.me);
-        let cases = self.cases.values().filter(misses).map(|case| case.id);
-        let Some(lowest) = self.missing.iter().copied().chain(cases).min() else { return self.first };
+        let lowest = self.missing.first().into_iter().chain(self.cases.lacking().first()).min();
+        let Some(&lowest) = lowest else { return self.first };
         let before = self.recent.range(..=lowest).next_back();
         before.map_or(self.first, |(_, block)| *block)
     }

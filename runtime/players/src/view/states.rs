@@ -2,7 +2,7 @@
 
 use super::{View, answered};
 use crate::book::{Book, Position};
-use crate::duty::{Case, GameStanding, concerns, game_id, game_ids};
+use crate::duty::{GameStanding, concerns, game_id, game_ids};
 use crate::player::PlayerError;
 use chain::{Head, Nodes, StoreError};
 use contracts::{Address, B256, IDisputeGame, IInferenceService, RequestStatus, U256};
@@ -16,33 +16,27 @@ const LAST_ATTEMPTS: u16 = 3;
 
 impl View {
     /// The requests whose state is to be read, and in the same call some that seem not to have changed.
-    pub(super) fn due(&mut self, spare: bool) -> Vec<U256> {
+    pub(super) fn due(&mut self, spare: bool, head: &Head) -> Vec<U256> {
         let mut ids: BTreeSet<U256> = self.changed.iter().copied().collect();
         ids.extend(self.others.keys());
         ids.extend(&self.missing);
-        ids.extend(self.playing());
+        ids.extend(self.cases.playing());
         let room = MOST_IDS.saturating_sub(ids.len());
         if (spare || !ids.is_empty()) && room > 0 {
             ids.extend(self.examine(room));
+            self.examined_at = head.time;
         }
         ids.into_iter().collect()
     }
 
-    /// The requests about which the player has a running game.
-    pub(super) fn playing(&self) -> Vec<U256> {
-        let playing = |case: &&Case| case.games.iter().any(|(_, game)| game.is_running());
-        self.cases.values().filter(playing).map(|case| case.id).collect()
-    }
-
     /// Whether there is a running game.
     pub(crate) fn is_playing(&self) -> bool {
-        self.cases.values().any(|case| case.games.iter().any(|(_, game)| game.is_running()))
+        !self.cases.playing().is_empty()
     }
 
     /// The running games.
     pub(super) fn running_games(&self) -> Vec<U256> {
-        let games = self.cases.values().flat_map(|case| &case.games);
-        games.filter(|(_, game)| game.is_running()).map(|(id, _)| *id).collect()
+        self.cases.running_games().map(|(id, _)| id).collect()
     }
 
     /// Takes the states that were read, and reads those of what has changed since and of its games.
@@ -54,7 +48,7 @@ impl View {
         games: Result<HashMap<U256, B256>, PlayerError>,
     ) -> Result<(), PlayerError> {
         let mut failure = None;
-        let mut cases: BTreeSet<U256> = self.playing().into_iter().collect();
+        let mut cases: BTreeSet<U256> = self.cases.playing().clone();
         let mut states = states.unwrap_or_else(|error| note(&mut failure, error));
         let read: BTreeSet<U256> = states.iter().map(|(id, _)| *id).collect();
         let rest: Vec<U256> = self.changed.iter().filter(|id| !read.contains(*id)).copied().collect();
@@ -78,9 +72,8 @@ impl View {
         let probes = (0..6).map(|power: u32| self.unknown + U256::from((1u64 << power) - 1));
         let mut ids: Vec<U256> = probes.filter(|id| !self.known.contains(id)).collect();
         ids.extend(self.gaps().take(room / 4));
-        let urgent = self.cases.values().filter(|case| case.deadline(self.window) < u64::MAX);
-        ids.extend(urgent.map(|case| case.id).take(room / 2));
-        let after = self.cases.range(self.examined..).map(|(&id, _)| id);
+        ids.extend(self.cases.urgent().take(room / 2));
+        let after = self.cases.ids(self.examined);
         let turn: Vec<U256> = after.take(room.saturating_sub(ids.len())).collect();
         self.examined = turn.last().map_or(U256::ZERO, |last| *last + U256::ONE);
         if turn.len() + ids.len() < room {
@@ -110,10 +103,13 @@ impl View {
     ) -> Result<Option<U256>, StoreError> {
         let RequestStatus { hash, cancellable, answer } = status;
         // What can fail comes first: nothing is noted by halves.
-        let before = match self.cases.contains_key(&id) {
-            true => self.store.load::<u16>(&answered(id, hash))?,
-            false => None,
-        };
+        let known = self.cases.get(id);
+        let is_new = known.is_some_and(|case| {
+            let same = case.hash == hash && case.answer == answer && case.cancellable == cancellable;
+            !same || self.changed.contains(&id)
+        });
+        let before = if is_new { self.store.load::<u16>(&answered(id, hash))? } else { None };
+        let is_case = known.is_some();
         // What only a node says isn't known yet: the contract must have it.
         if let Some(expected) = self.others.remove(&id) {
             if hash == expected {
@@ -122,11 +118,11 @@ impl View {
                 self.missing.insert(id);
             }
         }
-        if hash != B256::ZERO && self.cases.contains_key(&id) {
+        if hash != B256::ZERO && is_case {
             self.know(id);
         }
-        let changed = self.changed.remove(&id);
-        let Some(case) = self.cases.get_mut(&id) else {
+        self.changed.remove(&id);
+        if !is_case {
             if hash != B256::ZERO && id >= self.unknown && !self.known.contains(&id) {
                 // Those before it were made too.
                 self.known.insert(id);
@@ -141,8 +137,7 @@ impl View {
                 self.missing.remove(&id);
             }
             return Ok(None);
-        };
-        let is_new = changed || case.hash != hash || case.answer != answer || case.cancellable != cancellable;
+        }
         if !is_new {
             return Ok(None);
         }
@@ -152,18 +147,22 @@ impl View {
         } else {
             self.missing.remove(&id);
         }
-        let asked = self.book.request(hash);
-        case.request = asked.map(|asked| asked.request.clone());
-        case.callback_data = asked.map_or(0, |asked| asked.callback_data);
-        (case.hash, case.cancellable, case.answer) = (hash, cancellable, answer);
         // An answer that came too late doesn't count, nor one that a reorganization has undone: if the other answer
         // is overturned, the player should answer again.
-        let (attempt, mine) = (case.answer.attempt, case.answer.asserter == self.me);
+        let (attempt, mine) = (answer.attempt, answer.asserter == self.me);
         if mine && before != Some(attempt) {
             self.book.note(answered(id, hash), &attempt);
         }
-        case.answered = mine || before.is_some_and(|before| before < attempt);
-        if case.is_settled() {
+        let asked = self.book.request(hash);
+        let mut settled = false;
+        self.cases.change(id, |case| {
+            case.request = asked.map(|asked| asked.request.clone());
+            case.callback_data = asked.map_or(0, |asked| asked.callback_data);
+            (case.hash, case.cancellable, case.answer) = (hash, cancellable, answer);
+            case.answered = mine || before.is_some_and(|before| before < attempt);
+            settled = case.is_settled();
+        });
+        if settled {
             self.over.entry(id).or_insert(head.number);
         } else {
             self.over.remove(&id);
@@ -181,24 +180,24 @@ impl View {
         mut found: HashMap<U256, B256>,
     ) -> Result<(), PlayerError> {
         let mut ids = BTreeSet::new();
-        for case in requests.iter().filter_map(|id| self.cases.get(id)) {
+        for case in requests.iter().filter_map(|id| self.cases.get(*id)) {
             // Of earlier attempts, games of the player are in the book.
             let first = case.answer.attempt.saturating_sub(LAST_ATTEMPTS).max(1);
-            let own = (first..=case.answer.attempt).map(|attempt| game_id(case.id, attempt, self.me));
+            let last = case.answer.attempt.saturating_sub(u16::from(case.is_unchallenged()));
+            let own = (first..=last).map(|attempt| game_id(case.id, attempt, self.me));
             ids.extend(self.book.games(case.id).into_iter().chain(own));
         }
         let rest: Vec<U256> = ids.iter().filter(|id| !found.contains_key(*id)).copied().collect();
         found.extend(stored(nodes, self.service, &rest, head).await?);
         for id in requests {
-            let Some(case) = self.cases.get_mut(id) else { continue };
-            let its = ids.range(game_ids(*id));
-            let (answer, me) = (&case.answer, self.me);
-            let standings = its.filter_map(|game| {
-                let standing = standing(&self.book, *found.get(game)?);
-                concerns(me, answer, *game, &standing).then_some((*game, standing))
+            let (book, me, unread) = (&self.book, self.me, self.changed.contains(id));
+            self.cases.change(*id, |case| {
+                let standings = ids.range(game_ids(*id)).filter_map(|game| {
+                    let standing = standing(book, *found.get(game)?);
+                    concerns(me, &case.answer, *game, &standing).then_some((*game, standing))
+                });
+                (case.games, case.unread) = (standings.collect(), unread);
             });
-            case.games = standings.collect();
-            case.unread = self.changed.contains(id);
         }
         Ok(())
     }

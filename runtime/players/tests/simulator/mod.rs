@@ -3,6 +3,7 @@
 
 mod cast;
 mod chain;
+mod clock;
 mod days;
 mod disk;
 mod judge;
@@ -21,6 +22,7 @@ use disk::{Disk, Life};
 use judge::{Verdict, judge};
 use log::{Meter, WHO};
 use node::{Faults, Late, Random, Sent, SimNode};
+use players::Health;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -56,6 +58,8 @@ pub struct Scene {
     pub dear: Option<(Range<u64>, u64)>,
     /// When the time of the chain leaps, and how far. Back: it stands still, with no blocks, for so long.
     pub leaps: Vec<(u64, i64)>,
+    /// When the clock of the players' computers is set, and how far forward.
+    pub settings: Vec<(u64, i64)>,
     /// How long an answer can be challenged, and each side has for its moves in a game, in seconds.
     pub window: u32,
     pub clock: u32,
@@ -84,6 +88,7 @@ impl Scene {
             full: None,
             dear: None,
             leaps: Vec::new(),
+            settings: Vec::new(),
             window: 60,
             clock: 24,
             block: 2,
@@ -138,8 +143,8 @@ pub struct Trace {
     /// What it kept in memory at the end, and the bytes on its disk.
     pub kept: Vec<(&'static str, usize)>,
     pub disk: u64,
-    /// What its health was red for: the first words of the reasons.
-    pub red: Vec<String>,
+    /// What its health was red for: the first words of the reasons, and when that was.
+    pub red: BTreeMap<String, Vec<u64>>,
     /// The bytes of its log, if they are counted.
     pub logged: u64,
 }
@@ -229,7 +234,7 @@ impl Company {
                 life: Life::new(),
             };
             let (nodes, others, poll) = (nodes.collect(), !scene.others.is_empty(), scene.poll);
-            let health = Default::default();
+            let health = Arc::new(Health::with_clock(clock::time));
             Actor { character, key, disk, nodes, health, calls, others, poll }
         });
         Self { actors: actors.collect(), running: Vec::new(), deployment, sent, kills: 0 }
@@ -266,14 +271,12 @@ impl Company {
         self.actors.iter().map(|actor| actor.calls.lock().expect("a lock").clone()).collect()
     }
 
-    /// What the honest are red for, without what depends on the real time.
-    fn note_red(&self, red: &mut [Vec<String>]) {
+    /// Notes what the honest are red for.
+    fn note_red(&self, second: u64, red: &mut [BTreeMap<String, Vec<u64>>]) {
         for (actor, red) in self.actors.iter().zip(red) {
             for reason in actor.health.report().reasons {
                 let word = reason.split(':').next().unwrap_or_default().to_owned();
-                if !["head", "deadline"].contains(&&*word) && !red.contains(&word) {
-                    red.push(word);
-                }
+                red.entry(word).or_default().push(second);
             }
         }
     }
@@ -281,7 +284,7 @@ impl Company {
     fn traces(
         &self,
         before: Vec<HashMap<&'static str, u64>>,
-        red: Vec<Vec<String>>,
+        red: Vec<BTreeMap<String, Vec<u64>>>,
     ) -> impl Iterator<Item = Trace> {
         let all = self.actors.iter().enumerate().zip(self.calls()).zip(before).zip(red);
         let honest = all.filter(|((((_, actor), _), _), _)| actor.character.is_honest());
@@ -306,6 +309,7 @@ impl Company {
 
 async fn act(scene: Scene) -> Outcome {
     let start = Instant::now();
+    clock::start(start);
     let mut random = Random(scene.seed);
     let [ours, other] = commitments();
     let mut world = Chain::new(&[ours, other], scene.terms());
@@ -313,7 +317,7 @@ async fn act(scene: Scene) -> Outcome {
     chain::set(world);
     company.start();
     let (mut wrong, mut before) = (Vec::new(), company.calls());
-    let mut red = vec![Vec::new(); company.actors.len()];
+    let mut red = vec![BTreeMap::new(); company.actors.len()];
     let (mut requested, mut offset, orders) = (0, 0, scene.orders());
     let busy = scene.last_event();
     for second in 1..=scene.end {
@@ -323,6 +327,7 @@ async fn act(scene: Scene) -> Outcome {
         sleep_until(start + Duration::from_secs(second)).await;
         offset += scene.leaps.iter().filter(|(at, _)| *at == second).map(|(_, leap)| leap).sum::<i64>();
         let time = (START + second).saturating_add_signed(offset);
+        scene.settings.iter().filter(|(at, _)| *at == second).for_each(|(_, by)| clock::set_forward(*by));
         for &(model, fee) in orders.get(&second).into_iter().flatten() {
             requested += 1;
             let number = if scene.varied { requested } else { 1 };
@@ -341,7 +346,7 @@ async fn act(scene: Scene) -> Outcome {
             break;
         }
         if second.is_multiple_of(10) {
-            company.note_red(&mut red);
+            company.note_red(second, &mut red);
             if scene.until_settled && second > busy && chain::with(|world| world.is_settled(30)) {
                 break;
             }

@@ -3,7 +3,7 @@
 use super::cast::Character;
 use super::node::Faults;
 use super::scenes::{overturned, well};
-use super::{Scene, mixture::number};
+use super::{Scene, mixture::number, play};
 use contracts::Standing;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn whoever_has_little_money_begins_only_what_it_can_finish() {
         let outcome = well(scene);
         let (won, trace) = (outcome.verdict.won, &outcome.traces[0]);
         assert!((1..30).contains(&won), "{won} of 30 games: {:?}", outcome.standings());
-        assert!(trace.red.iter().any(|reason| reason == "money"), "{:?}", trace.red);
+        assert!(trace.red.contains_key("money"), "{:?}", trace.red);
         // What it can't do costs no calls at every look.
         let calls: u64 = trace.calls.values().sum();
         assert!(calls <= 6 * trace.seconds, "{calls} calls in {} s: {:?}", trace.seconds, trace.calls);
@@ -74,7 +74,7 @@ fn whoever_has_little_money_begins_only_what_it_can_finish() {
 fn whoever_can_pay_for_a_bond_only_begins_no_game() {
     let outcome = well(Scene { cast: vec![Liar, Poorest], ..Scene::lie(1, Faults::default()) });
     assert_eq!((outcome.verdict.won, outcome.standings()), (0, &[Standing::Final][..]));
-    assert!(outcome.traces[0].red.iter().any(|reason| reason == "money"), "{:?}", outcome.traces[0].red);
+    assert!(outcome.traces[0].red.contains_key("money"), "{:?}", outcome.traces[0].red);
 }
 
 #[test]
@@ -112,6 +112,37 @@ fn the_time_of_blocks_may_leap_by_minutes() {
             let cast = vec![Liar, Server, Validator, Griefer];
             overturned(Scene { cast, leaps, requests: vec![3, 12], ..long(at) });
         }
+    }
+}
+
+#[test]
+fn the_clock_of_the_computer_may_be_set() {
+    // A suspension sets it forward: the time in which a program waits goes on where it was.
+    for by in [-7200, -90, 0, 90, 7200] {
+        for at in [4, 10, 20] {
+            let settings = vec![(at, by), (at + 40, -by)];
+            let outcome = overturned(Scene { settings, ..long(at) });
+            let red = &outcome.traces[0].red;
+            // A time at which nobody could know that nothing is wrong is told, and only then.
+            let told: Vec<u64> = red.values().flatten().copied().collect();
+            let set = (at..at + 40).filter(|second| second.is_multiple_of(10));
+            match by.abs() {
+                7200 => assert_eq!(told, set.collect::<Vec<_>>(), "{by}: {red:?}"),
+                90 if by < 0 => assert!(red.contains_key("clock"), "{red:?}"),
+                90 => assert!(told.is_empty(), "{by}: {red:?}"),
+                _ => assert!(told.is_empty(), "{by}: {red:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_hides_no_head_that_stands_still() {
+    let still = Faults { still: Some(20..700), ..Faults::default() };
+    for by in [-7200, 0] {
+        let scene = Scene { settings: vec![(10, by)], nodes: vec![still.clone()], end: 400, ..long(1) };
+        let red = &play(scene).traces[0].red;
+        assert!(red.get("head").is_some_and(|times| times.len() > 10), "{by}: {red:?}");
     }
 }
 

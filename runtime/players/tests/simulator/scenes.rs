@@ -161,6 +161,20 @@ fn a_block_that_is_yet_to_come_does_not_keep_events_from_being_searched() {
 }
 
 #[test]
+fn a_block_that_is_yet_to_come_is_not_waited_for() {
+    // Here, by a node that is slow, beside one that isn't.
+    for latency in [100, 266, 400] {
+        for from in [10, 13, 16] {
+            let latency = Duration::from_millis(latency);
+            let slow = Faults { absurd: Some(from..from + 1), latency, ..Faults::default() };
+            let nodes = vec![slow, Faults::default()];
+            let requests = vec![from + 6, from + 20];
+            overturned(Scene { nodes, requests, clock: 48, ..Scene::lie(from, Faults::default()) });
+        }
+    }
+}
+
+#[test]
 fn of_two_nodes_one_may_be_away_for_ever() {
     let away = Faults { away: Some(0..1000), ..Faults::default() };
     for nodes in [vec![away.clone(), Faults::default()], vec![Faults::default(), away]] {

@@ -309,6 +309,23 @@ fn sequences_are_taken_apart() {
 }
 
 #[test]
+fn without_a_place_the_last_of_a_sequence_is_meant() {
+    let inputs = ["a", "b", "c"].map(|name| input(name, DType::F32, &[1]));
+    let nodes = [
+        node("SequenceConstruct", &["a", "b"], &["s"], &[]),
+        node("SequenceInsert", &["s", "c"], &["t"], &[]),
+        node("SequenceErase", &["t"], &["u"], &[]),
+        node("SequenceAt", &["t", "last"], &["inserted"], &[]),
+        node("ConcatFromSequence", &["u"], &["rest"], &[("axis", int(0))]),
+    ];
+    let model = model(&inputs, &[("last", integer(-1))], &["inserted", "rest"], &nodes);
+    let graph = import(model).unwrap();
+    let [a, b, c] = [1.0f32, 2.0, 3.0].map(|number| floats(&[number]));
+    let found = run_bytes(&graph, &[&a, &b, &c]);
+    assert!(found.iter().map(|(_, bytes)| bytes).eq(&[c, [a, b].concat()]), "{found:?}");
+}
+
+#[test]
 fn what_is_no_tensor_is_refused_where_one_must_be() {
     let x = || input("x", DType::F32, &[2]);
     let pair = node("SequenceConstruct", &["x", "x"], &["s"], &[]);

@@ -306,6 +306,28 @@ fn convolutions() {
     }
 }
 
+/// Of one pixel, the results of filters are side by side.
+#[test]
+fn convolutions_of_one_pixel() {
+    let mut numbers = Numbers(4);
+    for seed in 0..40 {
+        let case = Convolved {
+            groups: *numbers.pick(&[1, 1, 2]),
+            channels: *numbers.pick(&[4, 7]),
+            filters: *numbers.pick(&[9, 40, 70]),
+            size: [3, 5],
+            kernel: [3, 5],
+            stride: 1,
+            dilation: 1,
+            pad: 0,
+            dtypes: [*numbers.pick(&BYTES), *numbers.pick(&BYTES)],
+            zeros: [*numbers.pick(&[None, Some(false)]), *numbers.pick(&[None, Some(true)])],
+            end: End::random(&mut numbers),
+        };
+        convolution(&case, seed);
+    }
+}
+
 /// Sums that are as large as they can be, and some that don't fit into 32 bits.
 #[test]
 fn extremes() {

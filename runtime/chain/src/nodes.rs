@@ -203,9 +203,14 @@ impl Nodes {
 
     /// Asks every node in turn, several times. Returns the answer and whose it is.
     async fn ask(&self, question: &Question) -> Result<(&Member, Reply), NodeError> {
-        // Asked again, a node refuses these for the same reason.
-        let final_ =
-            matches!(question, Question::Estimate { .. } | Question::Send(_) | Question::Other { .. });
+        // Asked again, a node refuses these for the same reason. A state that is forgotten doesn't come back.
+        let final_ = matches!(
+            question,
+            Question::Estimate { .. }
+                | Question::Send(_)
+                | Question::Other { .. }
+                | Question::Call { at: At::Hash(_), .. }
+        );
         let mut failure = NodeError::Missing("answer");
         for round in 0..ROUNDS {
             let mut refused = true;

@@ -129,6 +129,18 @@ fn a_node_may_forget_the_state_of_all_blocks_but_the_last() {
 }
 
 #[test]
+fn a_node_that_forgets_may_be_slow_and_fail_too() {
+    use Character::{Griefer, LateGriefer, Server, Validator};
+    // Each call is asked twice. None may be asked five times in vain.
+    let latency = Duration::from_millis(362);
+    for seed in 0..4 {
+        let faults = Faults { pruned: true, errors: 23, latency, ..Faults::default() };
+        let (cast, requests) = (vec![Server, LateGriefer, Griefer, Validator], vec![13, 21, 26]);
+        overturned(Scene { cast, requests, clock: 48, ..Scene::lie(seed, faults) });
+    }
+}
+
+#[test]
 fn a_node_may_forget_half_of_all_transactions() {
     for seed in 0..4 {
         overturned(Scene::lie(seed, Faults { forgets: 50, ..Faults::default() }));
@@ -152,11 +164,12 @@ fn a_block_that_is_yet_to_come_is_soon_forgotten() {
 #[test]
 fn a_block_that_is_yet_to_come_does_not_keep_events_from_being_searched() {
     for from in 3..24 {
-        let absurd = Some(from..from + 4);
-        overturned(Scene::lie(
-            from,
-            Faults { absurd, no_events: Some(from..from + 10), ..Faults::default() },
-        ));
+        // In several looks, and in one of them.
+        for (seconds, poll) in [(4, 500), (1, 1000)] {
+            let (absurd, no_events) = (Some(from..from + seconds), Some(from..from + 10));
+            let scene = Scene::lie(from, Faults { absurd, no_events, ..Faults::default() });
+            overturned(Scene { poll: Duration::from_millis(poll), ..scene });
+        }
     }
 }
 

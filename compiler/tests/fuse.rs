@@ -126,6 +126,17 @@ fn what_two_read_joins_both() {
 }
 
 #[test]
+fn a_sum_that_is_used_twice_stays() {
+    let mut g = Growing::new();
+    let x = g.input(&[4, 4]);
+    let product = g.node(MatMul, &[x, x]);
+    let relu = g.node(Relu, &[product]);
+    let sum = g.node(Add, &[product, relu]);
+    let (_, steps) = check(&g.ending(&[sum]));
+    assert_eq!(steps, ["MatMul n0", "Relu+Add n1+n2"]);
+}
+
+#[test]
 fn inputs_of_what_came_first_live_until_the_last() {
     let mut g = Growing::new();
     let x = g.input(&[8, 8]);

@@ -128,6 +128,30 @@ fn the_index_has_every_page() {
     assert!(missing.is_empty(), "docs/README.md doesn't link to {missing:?}");
 }
 
+/// The tests that a text names, each with its file: `` `file.rs`: `name`, `name` ``.
+fn named_tests(text: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    for part in text.split(['|', ';', '\n']) {
+        let mut quoted = part.split('`').skip(1).step_by(2);
+        let Some(file) = quoted.next().filter(|file| file.ends_with(".rs")) else { continue };
+        found.extend(quoted.filter(|name| !name.contains('.')).map(|name| (file, name)));
+    }
+    found
+}
+
+#[test]
+fn the_tests_that_the_audit_names_are_there() {
+    let audit = fs::read_to_string(root().join("docs/audit.md")).expect("docs/audit.md");
+    let named = named_tests(&audit);
+    assert!(named.len() > 40, "only {} tests found", named.len());
+    let is_there = |(file, name): &&(&str, &str)| {
+        let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+        text.contains(&format!("fn {name}("))
+    };
+    let missing: Vec<_> = named.iter().filter(|test| !is_there(test)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 #[test]
 fn broken_links_are_found() {
     let readme = root().join("README.md");

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use dnn_lib::definition::{Definition, Step, keeps_bits};
+use dnn_lib::definition::{Definition, Source, Step, keeps_bits};
 use dnn_lib::tensor::{DType, TensorType};
 
 use crate::lower::{Computed, Lowered};
@@ -139,7 +139,10 @@ fn join(first: &Computed, second: &Computed, input: usize) -> Option<Computed> {
     let name = |a: &str, b: &str| format!("{a}+{b}");
     let operator = name(&first.operator, &second.operator);
     let few = operator.matches('+').count() < MOST_NODES;
-    let mut definition = (together && few).then(|| first.definition.then(&second.definition, input))??;
+    // A sum that is used twice would take a register for as long.
+    let lasts = has_sums(&first.definition) && loads(&second.definition, input) > 1;
+    let mut definition =
+        (together && few && !lasts).then(|| first.definition.then(&second.definition, input))??;
     let others = second.inputs.iter().enumerate().filter(|&(index, _)| index != input);
     let mut inputs: Vec<TensorId> = first.inputs.iter().chain(others.map(|(_, id)| id)).copied().collect();
     // What both read is read by one input.
@@ -176,7 +179,16 @@ fn is_of_one_byte(definition: &Definition) -> bool {
     let mut large = definition.inputs.iter().filter(|ty| ty.elements() == size);
     let is_byte = |ty: &TensorType| matches!(ty.dtype, DType::U8 | DType::I8);
     let alone = large.next().is_some_and(is_byte) && large.next().is_none();
-    is_byte(&definition.output)
-        && alone
-        && definition.last().steps.iter().all(|step| !matches!(step, Step::Reduce(_)))
+    is_byte(&definition.output) && alone && !has_sums(definition)
+}
+
+fn has_sums(definition: &Definition) -> bool {
+    definition.last().steps.iter().any(|step| matches!(step, Step::Reduce(_)))
+}
+
+/// How often the elements of an input are loaded, apart from sums.
+fn loads(definition: &Definition, input: usize) -> usize {
+    let of_input =
+        |step: &&Step| matches!(step, Step::Load(_, load) if load.from == Source::Input(input as u32));
+    definition.last().steps.iter().filter(of_input).count()
 }

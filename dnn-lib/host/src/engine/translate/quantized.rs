@@ -58,7 +58,7 @@ impl Translator<'_> {
         };
         let mut inside = found.inside;
         inside.push(number);
-        (self.definition.ty(x) == Type::F32).then(|| Formula {
+        (self.definition.ty(x) == Type::F32).then_some(Formula {
             op: Op::Quantize { least: found.least, most: found.most, divides },
             operands: [x, y, zero],
             inside,

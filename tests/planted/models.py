@@ -59,6 +59,8 @@ FAULTS = [
      "opml-graph main slices_of_a_scale"),
     ("what others read is joined twice", NARROW, "&& self.reads[output.index()] == 1", "&& self.reads[output.index()] > 0",
      "opml-graph main what_others_read"),
+    ("what is repeated is dequantized afterwards", NARROW, "matches!(self, Self::Parts | Self::Orders)",
+     "matches!(self, Self::Parts | Self::Orders | Self::Repeats)", "opml-graph main floats_are_repeated"),
     ("a running fold has no other direction", SHARED, "(count as i64 - 1, factor < 0)", "(count as i64 - 1, factor < -1)",
      "opml-dnn-lib main running_sums_and_products"),
     ("rounded elements are kept between updates", SHARED, "let kept = keeps_bits(definition.output.dtype)", "let kept = true || keeps_bits(definition.output.dtype)",

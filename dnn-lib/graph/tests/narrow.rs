@@ -76,12 +76,44 @@ fn bytes_are_moved_instead_of_floats() {
     let x = q.apply(Transpose { perm: Some(vec![0, 2, 1]) }, &[x])[0];
     let x = q.apply(Reshape { shape: vec![2, 3, 64], allow_zero: false }, &[x])[0];
     let x = q.apply(parts(), &[x])[1];
-    let x = q.apply(Expand { shape: vec![2, 2, 64] }, &[x])[0];
+    // What repeats elements comes last.
+    let x = q.apply(Expand { shape: vec![3, 2, 2, 64] }, &[x])[0];
+    let x = q.apply(Reshape { shape: vec![6, 128], allow_zero: false }, &[x])[0];
     let x = q.bytes(DType::I8, x, other);
     let (_, operators) = q.narrowed(x);
-    let moves = ["Transpose", "Reshape", "Split", "Expand"].map(|name| (name, DType::U8));
+    let moves = ["Transpose", "Reshape", "Split"].map(|name| (name, DType::U8));
     let quantizes = [("DequantizeLinear", DType::U8), ("QuantizeLinear", DType::F32)];
-    assert_eq!(operators, [&moves[..], &quantizes].concat());
+    let last = ["Expand", "Reshape"].map(|name| (name, DType::I8));
+    assert_eq!(operators, [&moves[..], &quantizes, &last].concat());
+}
+
+/// Floats that somebody needs are repeated as floats, since else more would be dequantized.
+#[test]
+fn floats_are_repeated() {
+    let mut q = Quantized::new();
+    let x = q.input(DType::U8, &[1, 256]);
+    let own = q.numbers(DType::U8, 0.037, 131);
+    let x = q.floats(x, own);
+    let x = q.apply(Expand { shape: vec![3, 256] }, &[x])[0];
+    let x = q.apply(Relu, &[x])[0];
+    let (_, operators) = q.narrowed(x);
+    assert_eq!(operators[..2], [("DequantizeLinear", DType::U8), ("Expand", DType::F32)]);
+}
+
+/// However long a chain of movements is.
+#[test]
+fn long_chains_are_narrowed_too() {
+    let mut q = Quantized::new();
+    let (x, y) = (q.input(DType::F32, &[64]), q.input(DType::F32, &[64]));
+    let mut joined = q.apply(Concat { axis: 0 }, &[x, y])[0];
+    for place in 0..2_000 {
+        let shape = if place % 2 == 0 { vec![2, 64] } else { vec![128] };
+        joined = q.apply(Reshape { shape, allow_zero: false }, &[joined])[0];
+    }
+    let own = q.numbers(DType::U8, 0.037, 131);
+    let bytes = q.bytes(DType::U8, joined, own);
+    let (_, operators) = q.narrowed(bytes);
+    assert_eq!(operators.iter().filter(|(_, dtype)| *dtype == DType::U8).count(), 8);
 }
 
 #[test]

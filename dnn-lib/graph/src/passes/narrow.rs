@@ -4,10 +4,11 @@
 //! quantizes all elements of a tensor, it doesn't matter to them when they are moved:
 //!
 //! - A dequantized tensor that is moved is the moved tensor, dequantized.
-//! - A joined tensor that is quantized is the joined quantized tensors.
+//! - A moved tensor that is quantized is the quantized tensor, moved; so are several that are joined.
 //! - A dequantized tensor that is quantized in the same way is the tensor itself.
 //!
-//! So less is stored, and what is left between two products is often a function of a byte. Every bit stays.
+//! Each is done where it isn't more to compute: what repeats elements comes last, what leaves out some comes first. So
+//! less is stored, and what is left between two products is often a function of a byte. Every bit stays.
 
 use std::collections::HashMap;
 
@@ -41,9 +42,12 @@ struct Narrowed<'a> {
     nodes: Vec<Node>,
     /// The tensors that are dequantized.
     dequantized: HashMap<TensorId, Quantized>,
-    /// The tensors that are joined, with the place of the node, if they are read once.
-    joined: HashMap<TensorId, usize>,
+    /// The tensors that are moved or joined, with the place of the node, if they are read once.
+    moved: HashMap<TensorId, usize>,
 }
+
+/// Through how many movements, one after the other, a tensor is quantized.
+const MOST_MOVES: usize = 8;
 
 /// A quantized tensor, and how it becomes floats.
 #[derive(Clone)]
@@ -56,7 +60,7 @@ struct Quantized {
 
 impl<'a> Narrowed<'a> {
     fn new(graph: &'a mut Graph, reads: &'a [usize]) -> Self {
-        Self { graph, reads, nodes: Vec::new(), dequantized: HashMap::new(), joined: HashMap::new() }
+        Self { graph, reads, nodes: Vec::new(), dequantized: HashMap::new(), moved: HashMap::new() }
     }
 
     fn list(mut self, nodes: Vec<Node>) -> Vec<Node> {
@@ -84,16 +88,10 @@ impl<'a> Narrowed<'a> {
         match operator {
             Operator::DequantizeLinear(operator) => self.dequantize(node.clone(), *operator),
             Operator::QuantizeLinear(operator) => self.quantize(node.clone(), *operator),
-            Operator::Concat(_) => {
-                if let &[Some(output)] = &node.outputs[..]
-                    && self.reads[output.index()] == 1
-                {
-                    self.joined.insert(output, self.nodes.len());
-                }
-                self.nodes.push(node);
-            }
-            operator if moves(operator) => self.moved(node),
-            _ => self.nodes.push(node),
+            operator => match Movement::of(operator) {
+                Some(movement) => self.moved(node, movement),
+                None => self.nodes.push(node),
+            },
         }
     }
 
@@ -109,16 +107,26 @@ impl<'a> Narrowed<'a> {
         self.nodes.push(node);
     }
 
-    fn moved(&mut self, node: Node) {
+    fn moved(&mut self, node: Node, movement: Movement) {
         let found = node.inputs.first().and_then(|id| self.dequantized.get(id)).cloned();
-        let fits = |quantized: &Quantized, output: TensorId| {
-            let rank = |id: TensorId| self.graph.tensor(id).ty.shape.len();
-            quantized.by.iter().all(|&id| rank(id) <= rank(output))
-        };
         let outputs = || node.outputs.iter().flatten().copied();
-        let Some(quantized) = found.filter(|found| outputs().all(|output| fits(found, output))) else {
-            return self.nodes.push(node);
-        };
+        let fits = |found: &Quantized| outputs().all(|output| self.have_room(&found.by, output));
+        match found.filter(|found| movement.can_come_first() && fits(found)) {
+            Some(found) => self.before_floats(&node, &found),
+            None => {
+                if let &[Some(output)] = &node.outputs[..]
+                    && movement.can_come_last()
+                    && self.reads[output.index()] == 1
+                {
+                    self.moved.insert(output, self.nodes.len());
+                }
+                self.nodes.push(node);
+            }
+        }
+    }
+
+    /// Moves a quantized tensor, and dequantizes what comes of it.
+    fn before_floats(&mut self, node: &Node, quantized: &Quantized) {
         let dtype = self.graph.tensor(quantized.tensor).ty.dtype;
         let bytes = node.outputs.iter().map(|output| output.map(|output| self.like(output, dtype)));
         let bytes: Vec<Option<TensorId>> = bytes.collect();
@@ -135,33 +143,43 @@ impl<'a> Narrowed<'a> {
     }
 
     fn quantize(&mut self, node: Node, operator: QuantizeLinear) {
-        let (&[Some(output)], Some((&x, by))) = (&node.outputs[..], node.inputs.split_first()) else {
-            return self.nodes.push(node);
-        };
-        if operator.blocks.is_some() || operator.to.is_packed() || !self.are_numbers(by) {
-            return self.nodes.push(node);
+        match (&node.outputs[..], node.inputs.split_first()) {
+            (&[Some(output)], Some((&x, by)))
+                if operator.blocks.is_none() && !operator.to.is_packed() && self.are_numbers(by) =>
+            {
+                self.quantized(&node.name, operator, [x, output], by, MOST_MOVES);
+            }
+            _ => self.nodes.push(node),
         }
-        let joined = self.joined.get(&x).map(|&place| self.nodes[place].clone());
-        let Some(concat) = joined.filter(|concat| self.can_be_joined(concat, by)) else {
-            return self.quantized(node.name, operator, [x, output], by);
-        };
-        let parts = concat.inputs.iter().map(|&part| {
-            let quantized = self.like(part, operator.to);
-            self.quantized(node.name.clone(), operator, [part, quantized], by);
-            quantized
-        });
-        let inputs = parts.collect();
-        self.nodes.push(Node { inputs, outputs: vec![Some(output)], ..concat });
     }
 
-    /// Quantizes a tensor as another one.
-    fn quantized(&mut self, name: String, operator: QuantizeLinear, [x, to]: [TensorId; 2], by: &[TensorId]) {
+    /// Quantizes a tensor as another one: what it is made of, if it is only moved, up to so many times.
+    fn quantized(
+        &mut self,
+        name: &str,
+        operator: QuantizeLinear,
+        [x, to]: [TensorId; 2],
+        by: &[TensorId],
+        most: usize,
+    ) {
+        let moved = self.moved.get(&x).map(|&place| self.nodes[place].clone());
+        let fits = |moved: &Node| moved.inputs.iter().all(|&part| self.have_room(by, part));
+        if let Some(moved) = moved.filter(|moved| most > 0 && fits(moved)) {
+            let mut parts = Vec::new();
+            for &part in &moved.inputs {
+                let quantized = self.like(part, operator.to);
+                self.quantized(name, operator, [part, quantized], by, most - 1);
+                parts.push(quantized);
+            }
+            return self.nodes.push(Node { inputs: parts, outputs: vec![Some(to)], ..moved });
+        }
         let before = self.dequantized.get(&x).filter(|before| self.inverts(before, operator, by));
         let (kind, inputs) = match before {
             Some(before) => (Identity.into(), vec![before.tensor]),
             None => (operator.into(), [&[x], by].concat()),
         };
-        self.nodes.push(Node { name, kind: Kind::Operator(kind), inputs, outputs: vec![Some(to)] });
+        let kind = Kind::Operator(kind);
+        self.nodes.push(Node { name: name.to_owned(), kind, inputs, outputs: vec![Some(to)] });
     }
 
     /// Whether a dequantized tensor that is quantized is the same again.
@@ -191,10 +209,10 @@ impl<'a> Narrowed<'a> {
         ids.iter().all(|&id| self.graph.tensor(id).ty.elements() == Some(1))
     }
 
-    /// Whether the parts of a tensor can be quantized instead of it.
-    fn can_be_joined(&self, concat: &Node, by: &[TensorId]) -> bool {
+    /// Whether a tensor has as many dimensions as numbers have, so that they can be broadcast to it.
+    fn have_room(&self, numbers: &[TensorId], tensor: TensorId) -> bool {
         let rank = |id: TensorId| self.graph.tensor(id).ty.shape.len();
-        concat.inputs.iter().all(|&part| by.iter().all(|&number| rank(number) <= rank(part)))
+        numbers.iter().all(|&number| rank(number) <= rank(tensor))
     }
 
     /// A new tensor that is like another one but for its type.
@@ -204,19 +222,42 @@ impl<'a> Narrowed<'a> {
     }
 }
 
-/// Whether an operator only moves elements of its one input.
-fn moves(operator: &Operator) -> bool {
-    matches!(
-        operator,
-        Operator::Expand(_)
-            | Operator::Flatten(_)
+/// What an operator does that only moves elements.
+#[derive(Clone, Copy, PartialEq)]
+enum Movement {
+    /// It repeats elements.
+    Repeats,
+    /// It leaves out elements, or gives them to several outputs.
+    Parts,
+    /// It has each element once.
+    Orders,
+    /// It has the elements of several tensors once.
+    Joins,
+}
+
+impl Movement {
+    fn of(operator: &Operator) -> Option<Self> {
+        match operator {
+            Operator::Expand(_) | Operator::Tile(_) => Some(Self::Repeats),
+            Operator::Slice(_) | Operator::Split(_) => Some(Self::Parts),
+            Operator::Flatten(_)
             | Operator::Identity(_)
             | Operator::Reshape(_)
-            | Operator::Slice(_)
-            | Operator::Split(_)
             | Operator::Squeeze(_)
-            | Operator::Tile(_)
             | Operator::Transpose(_)
-            | Operator::Unsqueeze(_)
-    )
+            | Operator::Unsqueeze(_) => Some(Self::Orders),
+            Operator::Concat(_) => Some(Self::Joins),
+            _ => None,
+        }
+    }
+
+    /// Whether what it moves may be dequantized afterwards.
+    fn can_come_first(self) -> bool {
+        matches!(self, Self::Parts | Self::Orders)
+    }
+
+    /// Whether what it moves may be quantized before.
+    fn can_come_last(self) -> bool {
+        matches!(self, Self::Repeats | Self::Orders | Self::Joins)
+    }
 }

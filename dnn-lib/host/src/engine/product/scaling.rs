@@ -6,6 +6,7 @@
 //!
 //! Each number in it is one for all sums, or one for each row or column of them.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -60,7 +61,7 @@ impl Scaling {
     ) -> Option<Self> {
         let stage = definition.stages.first()?;
         let formula = Formula { definition, steps: &stage.steps };
-        let reader = Reader { formula, addend: &addend };
+        let reader = Reader { formula, addend: &addend, left: Cell::new(MOST_READS) };
         let (zero, one, nothing) = (Number::Const(0), || Number::Const(ONE), Number::Const(NOTHING));
         let (quantizes, x, scale, zero) = match definition.output.dtype {
             DType::F32 => (None, stage.value, one(), zero),
@@ -122,10 +123,16 @@ const ONE: u32 = 1.0f32.to_bits();
 /// Those of -0, which may be added.
 const NOTHING: u32 = (-0.0f32).to_bits();
 
+/// How many values are looked at for numbers. Of a value that is used twice by one that is used twice, and so on, there
+/// would be very many.
+const MOST_READS: u32 = 64;
+
 /// Reads numbers of a formula.
 struct Reader<'a, A> {
     formula: Formula<'a>,
     addend: &'a A,
+    /// How many values may still be looked at.
+    left: Cell<u32>,
 }
 
 impl<A: Fn(&Load) -> Option<Addend>> Reader<'_, A> {
@@ -137,6 +144,7 @@ impl<A: Fn(&Load) -> Option<Addend>> Reader<'_, A> {
     }
 
     fn number(&self, value: Value) -> Option<Number> {
+        self.left.set(self.left.get().checked_sub(1)?);
         if let Some((load, input)) = self.formula.load(value) {
             let dtype = self.formula.definition.inputs[input as usize].dtype;
             let known = matches!(dtype, DType::F32 | DType::I32 | DType::U8 | DType::I8);

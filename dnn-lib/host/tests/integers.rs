@@ -328,6 +328,35 @@ fn convolutions_of_one_pixel() {
     }
 }
 
+/// A zero point may be of another type than what is counted from it: then it is no byte of that.
+#[test]
+fn zero_points_of_another_type() {
+    for (dtypes, zeros) in [(BYTES, [BYTES[1], BYTES[0]]), ([BYTES[1]; 2], [BYTES[0]; 2])] {
+        let inputs = [
+            TensorType::new(dtypes[0], [1, 4, 6, 6]),
+            TensorType::new(dtypes[1], [5, 4, 3, 3]),
+            TensorType::new(zeros[0], []),
+            TensorType::new(zeros[1], []),
+        ];
+        let mut b = Builder::new("conv", &inputs, &TensorType::new(DType::I32, [1, 5, 6, 6]));
+        let (o, nothing) = (b.indices(), b.i32(0));
+        let window = |axis: usize| Over::window(3, o[2 + axis].clone() - 1, 1, 6);
+        let sum = b.fold([window(0), window(1), Over::all(4)], &[nothing], |b, at, sum| {
+            let position = |axis: usize| o[2 + axis].clone() - 1 + at[axis].clone();
+            let image = vec![o[0].clone(), at[2].clone(), position(0), position(1)];
+            let weight = vec![o[1].clone(), at[2].clone(), at[0].clone(), at[1].clone()];
+            let (x, y) = (counted(b, 0, image, Some(Vec::new())), counted(b, 1, weight, Some(Vec::new())));
+            let product = b.mul(x, y);
+            vec![b.add(sum[0], product)]
+        });
+        let definition = b.finish(sum[0]).unwrap();
+        let numbers = &mut Numbers(5);
+        let mut bytes = |index: usize| crate::check::tensor(&inputs[index], numbers);
+        let inputs = [bytes(0), bytes(1), vec![0xfb], vec![0x85]];
+        check(&definition, &inputs, &mut Numbers(6)).unwrap();
+    }
+}
+
 /// Sums that are as large as they can be, and some that don't fit into 32 bits.
 #[test]
 fn extremes() {

@@ -93,6 +93,10 @@ impl Integers {
                 return Some(Factor { is_left, is_signed, zero: None });
             };
             let zero = form.addend(definition, load)?;
+            // What surrounds an image is its zero point, as one of its bytes.
+            if definition.inputs[zero.input].dtype != definition.inputs[input(sum.loads[order[side]])].dtype {
+                return None;
+            }
             // The image is on the left, and filters are rows.
             let apart = match (form, side, zero.strides) {
                 (Form::Matrices(_), 0, [apart, 0])

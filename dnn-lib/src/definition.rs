@@ -26,6 +26,7 @@ mod display;
 mod eval;
 mod fuse;
 mod nested;
+mod quantization;
 mod shared;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,7 @@ pub use builder::{Builder, Over};
 pub use check::{DefinitionError, Fault};
 pub use eval::InputError;
 pub use fuse::keeps_bits;
+pub use quantization::Quantization;
 pub use shared::{Form, Shared};
 
 use crate::math::Function;

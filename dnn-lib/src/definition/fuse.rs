@@ -1,9 +1,9 @@
 //! Two definitions as one: what follows each element is computed where the element is.
 
 use super::affine::{Affine, Axis, Coordinate};
-use super::{Definition, Load, Source, Stage, Step};
+use super::{Definition, Load, Quantization, Source, Stage, Step};
 use crate::layout::strides;
-use crate::scalar::{BinaryOp, Const, Expr, Type, Value};
+use crate::scalar::{Type, Value};
 use crate::tensor::DType;
 
 impl Definition {
@@ -72,10 +72,6 @@ impl Definition {
                 _ => None,
             })
         };
-        let constant = |value: Value| match expr(value) {
-            Some(Expr::Const(Const::I32(number))) => Some(number),
-            _ => None,
-        };
         // Zero is so small that no difference overflows.
         let is_small = |zero: Value| {
             steps.iter().any(|step| match step {
@@ -85,23 +81,12 @@ impl Definition {
                 _ => false,
             })
         };
-        let (limited, zero) = match expr(self.last().value) {
-            Some(Expr::Binary(BinaryOp::Add, limited, zero)) if is_small(zero) => (expr(limited), Some(zero)),
-            limited => (limited, None),
-        };
-        let bound = |value: Value| match (expr(value), zero) {
-            (Some(Expr::Binary(BinaryOp::Sub, bound, of)), Some(zero)) if of == zero => constant(bound),
-            (_, None) => constant(value),
-            _ => None,
-        };
-        let Some(Expr::Binary(BinaryOp::Min, above, most)) = limited else { return false };
-        let Some(Expr::Binary(BinaryOp::Max, _, least)) = expr(above) else { return false };
-        let (Some(least), Some(most), Some((first, last))) =
-            (bound(least), bound(most), range(self.output.dtype))
-        else {
-            return false;
-        };
-        first <= least && least <= most && most <= last
+        let found = expr(self.last().value).and_then(|result| Quantization::of(&result, expr, expr));
+        let (Some(found), Some((first, last))) = (found, range(self.output.dtype)) else { return false };
+        found.zero.is_none_or(is_small)
+            && first <= found.least
+            && found.least <= found.most
+            && found.most <= last
     }
 
     /// Whether a stage loads an input only at the place that its element has in the output.

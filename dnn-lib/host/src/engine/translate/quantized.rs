@@ -1,9 +1,9 @@
 //! Formulas of quantized numbers, each of which is one instruction: between its operations, lanes stay in registers.
 
+use dnn_lib::definition::Quantization;
 use dnn_lib::scalar::{BinaryOp, Conversion, Expr, Type, Value};
 
 use super::Translator;
-use crate::engine::formula::quantization;
 use crate::engine::program::{Instr, Slot};
 use crate::engine::vector::Op;
 
@@ -49,7 +49,7 @@ impl Translator<'_> {
     /// A quotient or a product that is quantized with a zero point.
     fn quantization(&self, expr: &Expr) -> Option<Formula> {
         let known = |value: Value| self.exprs[value.index()].copied();
-        let found = quantization(expr, &|value| self.alone(value), &known)?;
+        let found = Quantization::of(expr, |value| self.alone(value), known)?;
         let (zero, number) = (found.zero?, found.number);
         let (divides, x, y) = match self.alone(number)? {
             Expr::Binary(BinaryOp::Div, x, y) => (true, x, y),
